@@ -1,0 +1,148 @@
+"""The one tree of errors that users of the plugin meet.
+
+Each says what was asked, what happened and what to do, keeps these as attributes, and survives
+pickling (xdist sends errors from a worker to the controller). No message ever holds a password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class RegistryError(Exception):
+    """Something that was asked of a registry did not happen.
+
+    `asked` completes "could not ..."; `happened` says why not; `remedy` what the reader can do;
+    `log` holds the registry's last log lines, oldest first, where they help.
+    """
+
+    def __init__(
+        self, asked: str, happened: str, remedy: str = "", *, log: Sequence[str] = ()
+    ) -> None:
+        super().__init__(asked, happened, remedy)
+        self.asked = asked
+        self.happened = happened
+        self.remedy = remedy
+        self.log = tuple(log)
+
+    def __str__(self) -> str:
+        lines = [f"could not {self.asked}: {self.happened}"]
+        if self.remedy:
+            lines.append(f"What to do: {self.remedy}")
+        if self.log:
+            lines.append("The registry's last log lines:")
+            lines.extend(f"  {line}" for line in self.log)
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+def _rebuild(
+    kind: type[RegistryError], args: tuple[str, ...], state: dict[str, Any]
+) -> RegistryError:
+    """Make an error again from its parts, without calling a subclass's own `__init__`."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class OptionError(RegistryError):
+    """An option, environment variable, ini value or marker argument is not acceptable."""
+
+
+class InvalidReference(RegistryError, ValueError):
+    """A repository, tag, digest or reference does not follow the specification's grammar."""
+
+
+class EngineUnavailable(RegistryError):
+    """The chosen engine cannot be used here (no daemon answers, its image is not to be had)."""
+
+
+class StartError(RegistryError):
+    """The registry was started but never answered with its credentials."""
+
+
+class RegistryEnded(RegistryError):
+    """The run's registry ended while it was still needed."""
+
+
+class StateError(RegistryError):
+    """The run's state directory cannot be trusted or cannot be written."""
+
+
+class AuthenticationFailed(RegistryError):
+    """The registry refused the credentials or the account lacks the right."""
+
+
+class TransferError(RegistryError):
+    """A push, pull or copy failed."""
+
+
+class PushError(TransferError):
+    """A push failed."""
+
+
+class PullError(TransferError):
+    """A pull failed."""
+
+
+class ImageNotFound(TransferError):
+    """No such image in the engine, in the upstream registry, or in the registry itself."""
+
+
+class RateLimited(TransferError):
+    """A registry answered 429 (too many requests).
+
+    `retry_after` is in seconds, None where the registry did not say.
+    """
+
+    def __init__(
+        self,
+        asked: str,
+        happened: str,
+        remedy: str = "",
+        *,
+        retry_after: float | None = None,
+        log: Sequence[str] = (),
+    ) -> None:
+        super().__init__(asked, happened, remedy, log=log)
+        self.retry_after = retry_after
+
+
+class ProtocolError(TransferError):
+    """A registry answered in a way that the distribution specification does not allow.
+
+    `status` is the HTTP status, or None where no answer came; `codes` are the error codes of the
+    answer's JSON body (distribution-spec, "Error Codes").
+    """
+
+    def __init__(
+        self,
+        asked: str,
+        happened: str,
+        remedy: str = "",
+        *,
+        status: int | None = None,
+        codes: Sequence[str] = (),
+        log: Sequence[str] = (),
+    ) -> None:
+        super().__init__(asked, happened, remedy, log=log)
+        self.status = status
+        self.codes = tuple(codes)
+
+
+class SlotTimeout(RegistryError):
+    """No slot came free in time. `holders` describes who held them when waiting ended."""
+
+    def __init__(
+        self, asked: str, happened: str, remedy: str = "", *, holders: Sequence[str] = ()
+    ) -> None:
+        super().__init__(asked, happened, remedy)
+        self.holders = tuple(holders)
+
+
+class Unsupported(RegistryError):
+    """The engine or registry in use cannot do this; the message names one that can."""

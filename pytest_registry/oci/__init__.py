@@ -1,0 +1,1 @@
+"""Names, media types, descriptors and manifests of the OCI specifications: pure data."""

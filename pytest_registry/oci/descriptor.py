@@ -1,0 +1,52 @@
+"""Descriptors (OCI image-spec, descriptor.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_registry.oci.names import digest_of, is_digest
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """The type, digest and size in bytes of a piece of content.
+
+    `extra` keeps the members that this class does not name (`platform`, `annotations`, `data`,
+    `artifactType`, `urls`, unknown ones), as they stood in the JSON.
+    """
+
+    media_type: str
+    digest: str
+    size: int
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, content: bytes, media_type: str, **extra: Any) -> Descriptor:
+        """The descriptor of `content`."""
+        return cls(media_type, digest_of(content), len(content), extra)
+
+    @classmethod
+    def from_json(cls, value: object) -> Descriptor:
+        """Read a descriptor from decoded JSON; raises ValueError where it is none."""
+        if not isinstance(value, dict):
+            raise ValueError(f"a descriptor is an object, not {type(value).__name__}")
+        media_type, digest, size = (value.get(key) for key in ("mediaType", "digest", "size"))
+        if not isinstance(media_type, str):
+            raise ValueError("a descriptor needs a mediaType")
+        if not isinstance(digest, str) or not is_digest(digest):
+            raise ValueError(f"a descriptor needs a sha256 or sha512 digest, not {digest!r}")
+        if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+            raise ValueError(f"a descriptor needs a size in bytes, not {size!r}")
+        named = {"mediaType", "digest", "size"}
+        return cls(media_type, digest, size, {k: v for k, v in value.items() if k not in named})
+
+    def to_json(self) -> dict[str, Any]:
+        """The descriptor as a JSON object."""
+        return {
+            "mediaType": self.media_type,
+            "digest": self.digest,
+            "size": self.size,
+            **self.extra,
+        }

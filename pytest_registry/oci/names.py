@@ -1,0 +1,146 @@
+"""Repository names, tags, digests and references, by the specifications' grammars."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from pytest_registry.errors import InvalidReference
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+_DIGEST = re.compile(r"(?P<algorithm>[a-z0-9]+(?:[+._-][a-z0-9]+)*):(?P<encoded>[a-zA-Z0-9=_-]+)")
+_HOST = re.compile(
+    r"(?:\[[0-9a-fA-F:]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?)(?::[0-9]{1,5})?"
+)
+
+DOCKER_HUB = "docker.io"
+_HUB_ALIASES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+
+MAX_REPOSITORY_LENGTH = 255
+"""Characters; clients refuse more (distribution-spec, "Pulling manifests")."""
+
+DIGEST_LENGTHS = {"sha256": 64, "sha512": 128}
+"""Hexadecimal digits of each registered algorithm that we take (image-spec, descriptor.md)."""
+
+
+def is_repository(text: str) -> bool:
+    """Whether `text` is a repository name (distribution-spec, "Pulling manifests")."""
+    return len(text) <= MAX_REPOSITORY_LENGTH and _REPOSITORY.fullmatch(text) is not None
+
+
+def is_tag(text: str) -> bool:
+    """Whether `text` is a tag (distribution-spec, "Pulling manifests")."""
+    return _TAG.fullmatch(text) is not None
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` is a digest of an algorithm that we take: sha256 or sha512, lower case."""
+    match = _DIGEST.fullmatch(text)
+    if match is None:
+        return False
+    length = DIGEST_LENGTHS.get(match["algorithm"])
+    encoded = match["encoded"]
+    return length == len(encoded) and all(digit in "0123456789abcdef" for digit in encoded)
+
+
+def looks_like_digest(text: str) -> bool:
+    """Whether `text` has a digest's form, whatever the algorithm (a tag never holds a colon)."""
+    return ":" in text
+
+
+def digest_of(content: bytes, algorithm: str = "sha256") -> str:
+    """The digest of `content`, as `ALGORITHM:HEX`."""
+    return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
+
+
+def algorithm_of(digest: str) -> str:
+    """The algorithm part of a valid digest."""
+    return digest.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Where an image is: `REGISTRY/REPOSITORY[:TAG][@DIGEST]`."""
+
+    registry: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    def __str__(self) -> str:
+        tag = f":{self.tag}" if self.tag is not None else ""
+        digest = f"@{self.digest}" if self.digest is not None else ""
+        return f"{self.registry}/{self.repository}{tag}{digest}"
+
+    @property
+    def target(self) -> str:
+        """What a manifest is asked for by: the digest, else the tag, else `latest`."""
+        return self.digest or self.tag or "latest"
+
+    @classmethod
+    def parse(cls, text: str, *, default_registry: str = DOCKER_HUB) -> Reference:
+        """Read a reference as the docker command does; raises InvalidReference.
+
+        The first component is a registry if it holds a dot or a colon or is `localhost`. Docker
+        Hub's names are one registry, and its one-word repositories stand below `library/`.
+        """
+        name, at, digest = text.partition("@")
+        name, tag = _split_tag(name)
+        registry, repository = _split_registry(name, default_registry)
+        if registry == DOCKER_HUB and "/" not in repository:
+            repository = f"library/{repository}"
+        if _HOST.fullmatch(registry) is None:
+            raise _invalid(text, f"{registry!r} is not a registry's host name")
+        if not is_repository(repository):
+            raise _invalid(text, f"{repository!r} is not a repository name")
+        if tag is not None and not is_tag(tag):
+            raise _invalid(text, f"{tag!r} is not a tag")
+        if at and not is_digest(digest):
+            raise _invalid(text, f"{digest!r} is not a sha256 or sha512 digest")
+        return cls(registry, repository, tag, digest if at else None)
+
+
+def normal_registry(host: str) -> str:
+    """One name for a registry that has several: Docker Hub's aliases become `docker.io`."""
+    lowered = host.lower()
+    return DOCKER_HUB if lowered in _HUB_ALIASES else lowered
+
+
+def check_repository(text: str) -> str:
+    """`text` itself if it is a repository name; raises InvalidReference."""
+    if not is_repository(text):
+        raise _invalid(text, f"{text!r} is not a repository name")
+    return text
+
+
+def check_tag(text: str) -> str:
+    """`text` itself if it is a tag; raises InvalidReference."""
+    if not is_tag(text):
+        raise _invalid(text, f"{text!r} is not a tag")
+    return text
+
+
+def _split_tag(name: str) -> tuple[str, str | None]:
+    head, colon, tail = name.rpartition(":")
+    if not colon or "/" in tail:
+        return name, None
+    return head, tail
+
+
+def _split_registry(name: str, default: str) -> tuple[str, str]:
+    first, slash, rest = name.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+        return normal_registry(first), rest
+    return normal_registry(default), name
+
+
+def _invalid(text: str, happened: str) -> InvalidReference:
+    return InvalidReference(
+        f"read the reference {text!r}",
+        happened,
+        "write [REGISTRY/]REPOSITORY[:TAG][@DIGEST]; a repository is of lower-case letters, digits,"
+        " and . _ - between them, parted by /; a tag of up to 128 letters, digits, . _ -",
+    )
