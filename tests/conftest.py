@@ -1,0 +1,239 @@
+"""What our own tests share: a container engine, its images, and a check for leftovers.
+
+A test that asks for `engine` (or carries the mark `container_engine`) needs an engine with the
+images of `tools/engine`. Where there is none it is skipped with the reason; in CI it fails, since
+there a skip would hide that the plugin was never tried on a real engine.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import gc
+import os
+import shutil
+import signal
+import tempfile
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import docker
+
+REGISTRY_IMAGE = "pytest-registry-ci/registry:3"
+OLDER_REGISTRY_IMAGE = "pytest-registry-ci/registry:2"
+SHELL_LESS_REGISTRY_IMAGE = "pytest-registry-ci/registry:shell-less"
+NGINX_IMAGE = "pytest-registry-ci/nginx:1"
+IMAGES = (REGISTRY_IMAGE, OLDER_REGISTRY_IMAGE, SHELL_LESS_REGISTRY_IMAGE, NGINX_IMAGE)
+
+# Processes that a test starts, and those that they start, carry this in their environment.
+MARK = "LEFTOVER_OF_TEST"
+# Cleaning up may go on after a run has ended: the engine removes containers on its own.
+SETTLED_WITHIN_SECONDS = 10.0
+
+Snapshot = frozenset[str]
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs our tests out of the runs that the tests start."""
+    for name in [name for name in os.environ if name.startswith("PYTEST_REGISTRY_")]:
+        monkeypatch.delenv(name)
+
+
+# A container engine -----------------------------------------------------------------------------
+
+
+@functools.cache
+def engine_missing() -> str:
+    """Why tests cannot use an engine here; empty where they can. Asked once per process."""
+    import docker
+    import docker.errors
+
+    # docker-py never closes a socket that it could not connect, so we collect it here and quietly:
+    # warnings are errors, in whichever test the collector happens to find it.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            client = docker.from_env()
+        except docker.errors.DockerException as error:
+            answer = f"no container engine answers: {error}"
+        else:
+            answer = images_missing(client)
+            client.close()
+        gc.collect()
+    return answer
+
+
+def images_missing(client: docker.DockerClient) -> str:
+    """Which of our images the engine lacks, and what to do; empty where it has them all."""
+    present = {tag for image in client.images.list() for tag in image.tags}
+    absent = [name for name in IMAGES if name not in present]
+    return f"the engine lacks {', '.join(absent)}: run tools/engine" if absent else ""
+
+
+def require_engine() -> None:
+    """Skip the test where no engine is, or fail it in CI."""
+    if reason := engine_missing():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI must not skip engine tests: {reason}", pytrace=False)
+        pytest.skip(reason)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that asks for the engine, so that `-m "not container_engine"` is complete."""
+    for item in items:
+        if "engine" in getattr(item, "fixturenames", ()):
+            item.add_marker("container_engine")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip or fail marked tests before any of their fixtures is set up."""
+    if item.get_closest_marker("container_engine"):
+        require_engine()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Give a test that compares the whole engine before and after the engine for itself.
+
+    Under xdist the tests of other workers put containers and images into the same engine. They hold
+    a shared lock meanwhile, a comparing test an exclusive one.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ or not item.get_closest_marker("container_engine"):
+        return (yield)
+    alone = "leaves_nothing_behind" in getattr(item, "fixturenames", ())
+    with engine_lock_file(item.config).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        return (yield)
+
+
+def engine_lock_file(config: pytest.Config) -> Path:
+    """A file that all workers of this run, and nobody else, know."""
+    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
+    return factory.getbasetemp().parent / "engine.lock"
+
+
+@pytest.fixture(scope="session")
+def ci_registry_image() -> str:
+    """The registry image of our tests, laid out like `registry:3`."""
+    return REGISTRY_IMAGE
+
+
+@pytest.fixture(scope="session")
+def ci_nginx_image() -> str:
+    """The sample image of our tests: serves a welcome page on port 80."""
+    return NGINX_IMAGE
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """A docker-py client of the machine's engine, as the environment resolves it; not logged in."""
+    import docker
+
+    require_engine()
+    client = docker.from_env()
+    yield client
+    client.close()
+
+
+# Leftovers --------------------------------------------------------------------------------------
+
+
+def snapshot(client: docker.DockerClient) -> Snapshot:
+    """What stands in the engine: containers, images with their tags, volumes, networks."""
+    tags = (
+        f"image {image['Id'][7:19]} {tag}"
+        for image in client.api.images()
+        for tag in (image["RepoTags"] or image["RepoDigests"] or ["<none>"])
+    )
+    containers = (
+        f"container {one['Id'][:12]} {one['Image']}" for one in client.api.containers(all=True)
+    )
+    volumes = (f"volume {one['Name']}" for one in client.api.volumes()["Volumes"] or ())
+    networks = (f"network {one['Id'][:12]} {one['Name']}" for one in client.api.networks())
+    return frozenset((*tags, *containers, *volumes, *networks))
+
+
+@pytest.fixture
+def engine_snapshot(engine: docker.DockerClient) -> Callable[[], Snapshot]:
+    """A function that tells what stands in the engine now; two answers can be compared."""
+    return functools.partial(snapshot, engine)
+
+
+def processes_marked(mark: str) -> dict[int, str]:
+    """The living processes that carry the mark, other than this one, with their command lines."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # it ended meanwhile, or belongs to somebody else
+        if f"{MARK}={mark}".encode() in environment and int(entry.name) != os.getpid():
+            found[int(entry.name)] = command
+    return found
+
+
+def wait_until_nothing_is_left(leftovers: Callable[[], list[str]]) -> list[str]:
+    """The leftovers once they are none, or those that stay."""
+    deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
+    while (left := leftovers()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+def changes(before: Snapshot, after: Snapshot) -> list[str]:
+    """What came into the engine and what is missing from it, as sentences."""
+    came = [f"left in the engine: {one}" for one in sorted(after - before)]
+    return came + [f"gone from the engine: {one}" for one in sorted(before - after)]
+
+
+@pytest.fixture
+def leaves_nothing_behind(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Fail the test if anything is left after it: processes, temporary files, things in the engine.
+
+    For tests that start runs of their own. Processes are recognised by an inherited environment
+    variable and files by a TMPDIR of the test's own, so tests beside it do not matter. The engine
+    is looked at in tests with the mark `container_engine` only, which then have it for themselves.
+    """
+    mark = uuid.uuid4().hex
+    # Not tmp_path: sockets in it would have too long a path.
+    directory = Path(tempfile.mkdtemp(prefix="left-"))
+    monkeypatch.setenv(MARK, mark)
+    for variable in ("TMPDIR", "XDG_RUNTIME_DIR"):
+        monkeypatch.setenv(variable, str(directory))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # it remembers the first TMPDIR
+    marked = request.node.get_closest_marker("container_engine") is not None
+    client = request.getfixturevalue("engine") if marked else None
+    before = snapshot(client) if client else frozenset()
+
+    def leftovers() -> list[str]:
+        processes = processes_marked(mark).items()
+        return [
+            *(f"process {pid} still runs: {command}" for pid, command in processes),
+            *(f"file left in the temporary directory: {path.name}" for path in files(directory)),
+            *changes(before, snapshot(client) if client else frozenset()),
+        ]
+
+    yield
+    left = wait_until_nothing_is_left(leftovers)
+    for pid in processes_marked(mark):
+        os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(directory, ignore_errors=True)
+    assert not left, "\n".join(left)
+
+
+def files(directory: Path) -> list[Path]:
+    """What stands in the directory, but for pytest's own, which it keeps on purpose."""
+    return [path for path in directory.iterdir() if not path.name.startswith("pytest-of-")]
