@@ -1,0 +1,255 @@
+"""docker-py (the Docker SDK for Python): connecting, and pushes and pulls that raise.
+
+This module imports docker at its top and is itself imported only where docker is needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import docker
+import docker.errors
+import requests.exceptions
+from docker.models.images import Image as EngineImage
+from docker.models.images import ImageCollection
+
+from pytest_registry.clients import engine_address
+from pytest_registry.errors import (
+    AuthenticationFailed,
+    EngineUnavailable,
+    ImageNotFound,
+    PullError,
+    PushError,
+    RateLimited,
+    RegistryError,
+    TransferError,
+)
+from pytest_registry.limits.policy import Kind, OperationLimits
+from pytest_registry.oci.names import Reference
+from pytest_registry.security.credentials import Credentials
+
+ENGINE_ERRORS = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
+"""What docker-py lets through: its own errors, those of the library below, and the socket's."""
+
+TIMEOUT = 300
+"""Seconds that one answer of the engine may take; a push or pull answers often meanwhile."""
+
+
+def connect(timeout: float = TIMEOUT) -> docker.DockerClient:
+    """Connect to the engine that the docker command would use; raises EngineUnavailable.
+
+    That is DOCKER_HOST, else the current context, else the default socket, else Podman's.
+    """
+    return _connect(docker.DockerClient, timeout)
+
+
+def describe(client: docker.DockerClient) -> str:
+    """The engine's name and version, such as `Docker 20.10.24`."""
+    version = client.version()
+    names = [part["Name"] for part in version.get("Components") or () if "Name" in part]
+    name = "Podman" if any("podman" in each.lower() for each in names) else "Docker"
+    return f"{name} {version.get('Version', '')}".strip()
+
+
+def has_image(client: docker.DockerClient, image: str) -> bool:
+    """Whether the engine holds `image`, by name or digest."""
+    try:
+        client.api.inspect_image(image)
+    except docker.errors.NotFound:
+        return False
+    return True
+
+
+def pull(
+    client: docker.DockerClient,
+    image: str,
+    credentials: Credentials | None = None,
+    **options: Any,
+) -> None:
+    """Pull an image by its whole reference; raises what the engine reports in its stream.
+
+    Without credentials the engine is given the user's own login for that registry. `options` are
+    those of docker-py's `APIClient.pull`.
+    """
+    reference = Reference.parse(image)
+    repository = f"{reference.registry}/{reference.repository}"
+    options.setdefault("auth_config", _auth(credentials))
+    with _translated(f"pull {reference}", PullError):
+        lines = client.api.pull(
+            repository, tag=reference.target, **{**options, "stream": True, "decode": True}
+        )
+        _raise_errors(lines, f"pull {reference}", PullError)
+
+
+def push(
+    client: docker.DockerClient, image: str, credentials: Credentials | None, **options: Any
+) -> list[dict[str, Any]]:
+    """Push a local tag; raises what the engine reports in its stream (docker-py does not).
+
+    The lines of the stream are returned, decoded. `options` are those of `APIClient.push`.
+    """
+    reference = Reference.parse(image)
+    repository = f"{reference.registry}/{reference.repository}"
+    options.setdefault("auth_config", _auth(credentials))
+    with _translated(f"push {reference}", PushError):
+        lines = list(
+            client.api.push(
+                repository, tag=reference.target, **{**options, "stream": True, "decode": True}
+            )
+        )
+    _raise_errors(lines, f"push {reference}", PushError)
+    return lines
+
+
+class LimitedImages(ImageCollection):  # type: ignore[misc] # docker has no types
+    """`client.images`, whose `push` and `pull` take the run's slots, are logged in, and raise."""
+
+    client: LoggedInClient
+
+    def push(self, repository: str, tag: str | None = None, **options: Any) -> Any:
+        """Push as docker-py does, within a push slot; raises PushError, AuthenticationFailed."""
+        decoded = options.pop("decode", False)
+        streamed = options.pop("stream", False)
+        image = _join(repository, tag)
+        with self.client.slot("push", image):
+            lines = push(self.client, image, self.client.credentials_for(image), **options)
+        texts = lines if decoded else [json.dumps(line) for line in lines]
+        return iter(texts) if streamed else "\r\n".join(map(str, texts))
+
+    def pull(
+        self, repository: str, tag: str | None = None, all_tags: bool = False, **options: Any
+    ) -> EngineImage | list[EngineImage]:
+        """Pull as docker-py does, within a pull slot; raises PullError, ImageNotFound."""
+        image = _join(repository, tag)
+        with self.client.slot("pull", image):
+            if all_tags:
+                options.setdefault("auth_config", _auth(self.client.credentials_for(image)))
+                return super().pull(repository, all_tags=True, **options)
+            pull(self.client, image, self.client.credentials_for(image), **options)
+        return self.get(image)
+
+
+class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no types
+    """A docker-py client that is logged in to the run's registry.
+
+    It reads logins from the run's own config directory only, never from the user's.
+    """
+
+    _host: str
+    _credentials: Credentials
+    _limits: OperationLimits
+
+    @classmethod
+    def log_in(
+        cls, host: str, credentials: Credentials, config: Path, limits: OperationLimits
+    ) -> LoggedInClient:
+        """Connect and log in to `host`; raises EngineUnavailable or AuthenticationFailed."""
+        client = _connect(cls, TIMEOUT)
+        client._host, client._credentials, client._limits = host, credentials, limits
+        client.api.reload_config(str(config / "config.json"))
+        with _translated(f"log in to {host} as {credentials.username}", AuthenticationFailed):
+            client.login(credentials.username, credentials.password, registry=host, reauth=True)
+        return client
+
+    @property
+    def images(self) -> LimitedImages:
+        """The engine's images, with limits and errors."""
+        return LimitedImages(self)
+
+    def slot(self, kind: Kind, image: str) -> AbstractContextManager[object]:
+        """A slot for an operation on the run's registry; other registries have no limit here."""
+        if not self._is_ours(image):
+            return nullcontext()
+        repository = Reference.parse(image).repository
+        return self._limits.pull(repository) if kind == "pull" else self._limits.push(repository)
+
+    def credentials_for(self, image: str) -> Credentials | None:
+        """The run's login for the run's registry, None for others: docker-py then finds its own."""
+        return self._credentials if self._is_ours(image) else None
+
+    def _is_ours(self, image: str) -> bool:
+        return image.startswith(f"{self._host}/")
+
+
+_Client = TypeVar("_Client", bound=docker.DockerClient)
+
+
+def _connect(kind: type[_Client], timeout: float) -> _Client:
+    if not engine_address.is_likely():
+        raise _no_engine("DOCKER_HOST is not set, and there is no socket of Docker or Podman")
+    try:
+        client: _Client = kind.from_env(timeout=timeout, environment=engine_address.environment())
+    except ENGINE_ERRORS as error:
+        raise _no_engine(_first_line(error)) from error
+    return client
+
+
+def _no_engine(happened: str) -> EngineUnavailable:
+    return EngineUnavailable(
+        "reach a container engine",
+        happened,
+        "start Docker or Podman, or point DOCKER_HOST to one that runs, or use"
+        " --registry-engine=embedded, which needs none",
+    )
+
+
+@contextmanager
+def _translated(asked: str, kind: type[RegistryError]) -> Iterator[None]:
+    try:
+        yield
+    except ENGINE_ERRORS as error:
+        _fail(asked, _first_line(error), kind, error)
+
+
+def _raise_errors(
+    lines: Iterable[Mapping[str, Any]], asked: str, kind: type[TransferError]
+) -> None:
+    for line in lines:
+        if "error" in line or "errorDetail" in line:
+            detail = line.get("errorDetail") or {}
+            _fail(asked, str(detail.get("message") or line.get("error")), kind, None)
+
+
+def _fail(
+    asked: str, happened: str, kind: type[RegistryError], cause: Exception | None
+) -> NoReturn:
+    """Raise our error for what the engine said; its texts are all that tells the causes apart."""
+    lowered = happened.lower()
+    if "toomanyrequests" in lowered or "too many requests" in lowered:
+        raise RateLimited(
+            asked,
+            happened,
+            "log in to that registry, use a mirror (--registry-upstream), or have the image in the"
+            " engine before the run",
+        ) from cause
+    if "unauthorized" in lowered or "authentication required" in lowered:
+        raise AuthenticationFailed(
+            asked, happened, "check the credentials; those of the run are registry.credentials"
+        ) from cause
+    if any(sign in lowered for sign in ("not found", "manifest unknown", "no such image")):
+        raise ImageNotFound(
+            asked, happened, "check the name and tag, and whether the image was pushed"
+        ) from cause
+    raise kind(asked, happened, "see the engine's own log for more") from cause
+
+
+def _auth(credentials: Credentials | None) -> dict[str, str] | None:
+    if credentials is None:
+        return None
+    return {"username": credentials.username, "password": credentials.password}
+
+
+def _join(repository: str, tag: str | None) -> str:
+    """One reference of docker-py's two arguments; a `tag` may be a digest."""
+    if not tag:
+        return repository
+    return f"{repository}@{tag}" if ":" in tag else f"{repository}:{tag}"
+
+
+def _first_line(error: Exception) -> str:
+    explanation = getattr(error, "explanation", None) or str(error) or type(error).__name__
+    return str(explanation).strip().splitlines()[0]

@@ -1,0 +1,202 @@
+"""A registry image on a Docker or Podman engine, bound to this process by a lease.
+
+The lease is the container's standard input: it is attached once, and the container's first process
+ends when it closes. The kernel closes it when this process dies, however that happens, so the
+container goes too (tried: 0.25 s later) without a privileged reaper container.
+"""
+
+from __future__ import annotations
+
+import io
+import secrets
+import tarfile
+import threading
+import time
+from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_registry.engines.endpoint import Birth, Endpoint
+from pytest_registry.engines.readiness import tail, wait_until_ready
+from pytest_registry.errors import EngineUnavailable, StartError
+from pytest_registry.security.credentials import Credentials
+
+if TYPE_CHECKING:
+    import docker
+
+PORT = "5000/tcp"
+HTPASSWD = "pytest-registry/htpasswd"
+
+LEASE = """
+exec 3<&0
+"$@" &
+registry=$!
+trap 'kill $registry' TERM INT
+(cat <&3 >/dev/null; kill $registry) &
+wait $registry
+"""
+"""Runs the image's own command until it ends or standard input closes. A shell gives background
+commands /dev/null as input, hence the copy in descriptor 3; as process 1 it ignores SIGTERM unless
+it is trapped."""
+
+ENVIRONMENT = {
+    # By variables, never by a file: its path moved between the registry images 2 and 3.
+    "REGISTRY_HTTP_ADDR": ":5000",
+    "REGISTRY_STORAGE_DELETE_ENABLED": "true",
+    "REGISTRY_AUTH": "htpasswd",
+    "REGISTRY_AUTH_HTPASSWD_REALM": "pytest-registry",
+    "REGISTRY_AUTH_HTPASSWD_PATH": f"/{HTPASSWD}",
+    # Image 3 otherwise fills its log with failures to reach a collector of traces.
+    "OTEL_TRACES_EXPORTER": "none",
+}
+
+
+class ContainerEngine:
+    """One registry container; `image` must be in the engine already."""
+
+    def __init__(self, client: docker.DockerClient, image: str, detail: str, reason: str) -> None:
+        self._client = client
+        self._image = image
+        self._detail = detail
+        self._reason = reason
+        self._container: str | None = None
+        self._output: threading.Thread | None = None
+
+    def start(self, birth: Birth) -> Endpoint:
+        """Start the container and wait until it answers; raises StartError, EngineUnavailable."""
+        from pytest_registry.clients.docker_sdk import ENGINE_ERRORS
+
+        began = time.monotonic()
+        try:
+            host = self._run(birth)
+        except ENGINE_ERRORS as error:
+            self.stop()
+            raise EngineUnavailable(
+                f"start a registry container of {self._image}",
+                str(error),
+                f"see whether the image runs by itself: docker run --rm {self._image}",
+            ) from error
+        endpoint = Endpoint(
+            engine="container",
+            detail=self._detail,
+            reason=self._reason,
+            scheme="http",
+            host=host,
+            daemon_host=host,
+            credentials=birth.credentials,
+            container_id=self._container,
+        )
+        try:
+            wait_until_ready(endpoint, began + birth.start_timeout, birth.log, self._has_ended)
+        except StartError:
+            self.stop()
+            raise
+        return endpoint
+
+    def wait(self) -> str:
+        """Block until the container's output ends, and say how it ended."""
+        container = self._container
+        if self._output is not None:
+            self._output.join()
+        return f"the registry container {self._how_it_ended(container)}"
+
+    def stop(self) -> None:
+        """Remove the container and its volumes, at once."""
+        container, self._container = self._container, None
+        if container is not None:
+            remove_container(self._client, container)
+
+    def _run(self, birth: Birth) -> str:
+        """Start a container, with a lease where the image has a shell; its host and port."""
+        from docker.errors import APIError
+
+        if birth.leased:
+            try:
+                return self._launch(birth, with_lease=True)
+            except APIError as error:
+                if "/bin/sh" not in str(error):
+                    raise
+                self.stop()
+        return self._launch(birth, with_lease=False)
+
+    def _launch(self, birth: Birth, *, with_lease: bool) -> str:
+        from docker.errors import APIError
+
+        api = self._client.api
+        config = api.inspect_image(self._image)["Config"]
+        command = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
+        self._container = api.create_container(
+            self._image,
+            command=command if with_lease else command[1:],
+            entrypoint=["/bin/sh", "-c", LEASE, "lease"] if with_lease else command[:1],
+            environment={**ENVIRONMENT, "REGISTRY_HTTP_SECRET": secrets.token_hex(16)},
+            labels=dict(birth.labels),
+            ports=[5000],
+            stdin_open=with_lease,
+            host_config=api.create_host_config(
+                port_bindings={PORT: ("127.0.0.1", None)}, auto_remove=birth.leased
+            ),
+        )["Id"]
+        # Between create and start: the image's entry point would make a password of its own.
+        api.put_archive(self._container, "/", _password_file(birth.credentials))
+        self._attach(birth.log, with_lease=with_lease)
+        api.start(self._container)
+        bindings = api.inspect_container(self._container)["NetworkSettings"]["Ports"].get(PORT)
+        if not bindings:
+            raise APIError(f"it ended at once: {' '.join(tail(birth.log, 3))}")
+        return f"127.0.0.1:{bindings[0]['HostPort']}"
+
+    def _attach(self, log: Path, *, with_lease: bool) -> None:
+        """Attach to the output, and to the input that is the lease; copy the output to `log`."""
+        streams = {"stdout": 1, "stderr": 1, "stream": 1, "stdin": int(with_lease)}
+        socket = self._client.api.attach_socket(self._container, params=streams)
+        # docker-py's timeout for answers would otherwise end a quiet registry's log.
+        getattr(socket, "_sock", socket).settimeout(None)
+        self._output = threading.Thread(target=_copy_output, args=(socket, log), daemon=True)
+        self._output.start()
+
+    def _has_ended(self) -> bool:
+        return self._output is not None and not self._output.is_alive()
+
+    def _how_it_ended(self, container: str | None) -> str:
+        from pytest_registry.clients.docker_sdk import ENGINE_ERRORS
+
+        try:
+            state = self._client.api.inspect_container(container)["State"]
+        except ENGINE_ERRORS as error:
+            if getattr(error, "status_code", None) == HTTPStatus.NOT_FOUND:
+                return "was removed"
+            return f"is out of reach: the container engine does not answer ({error})"
+        return f"ended with status {state.get('ExitCode')}"
+
+
+def remove_container(client: docker.DockerClient, container: str) -> None:
+    """Kill and remove a container with its anonymous volumes; one that is gone is no error."""
+    from docker.errors import APIError
+
+    try:
+        client.api.remove_container(container, force=True, v=True)
+    except APIError as error:
+        # 404: gone. 409: the engine is removing it already, because of AutoRemove.
+        if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+            raise
+
+
+def _copy_output(socket: Any, log: Path) -> None:
+    """Append what the container writes to `log`, until its output ends."""
+    from docker.utils.socket import frames_iter
+
+    with socket, log.open("ab", buffering=0) as file, suppress(OSError):
+        for _, chunk in frames_iter(socket, tty=False):
+            file.write(chunk)
+
+
+def _password_file(credentials: Credentials) -> bytes:
+    content = credentials.htpasswd().encode()
+    member = tarfile.TarInfo(HTPASSWD)
+    member.size, member.mode, member.mtime = len(content), 0o644, int(time.time())
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.addfile(member, io.BytesIO(content))
+    return archive.getvalue()

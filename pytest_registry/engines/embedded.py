@@ -1,0 +1,56 @@
+"""Our own OCI server, in this process: no container engine, no image, no network."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from pytest_registry.engines.endpoint import Birth, Endpoint
+
+if TYPE_CHECKING:
+    from pytest_registry.server import RegistryServer
+
+
+class EmbeddedEngine:
+    """The embedded server on a port of the kernel's choice, bound to 127.0.0.1."""
+
+    def __init__(self, reason: str, *, in_memory: bool) -> None:
+        self._reason = reason
+        self._in_memory = in_memory
+        self._server: RegistryServer | None = None
+        self._stopped = threading.Event()
+
+    def start(self, birth: Birth) -> Endpoint:
+        """Serve; the registry answers when this returns."""
+        from pytest_registry.server import RegistryServer, ServerSettings
+
+        storage = None if self._in_memory else birth.storage
+        settings = ServerSettings(storage=storage, credentials=birth.credentials)
+        self._server = RegistryServer(settings)
+        self._server.__enter__()
+        self._storage = birth.storage
+        return Endpoint(
+            engine="embedded",
+            detail=f"embedded, storage {'in memory' if self._in_memory else 'on disk'}",
+            reason=self._reason,
+            scheme="http",
+            host=self._server.host,
+            daemon_host=self._server.host,
+            credentials=birth.credentials,
+        )
+
+    def wait(self) -> str:
+        """Block until the server is stopped: it ends with this process only."""
+        self._stopped.wait()
+        return "the embedded registry was stopped"
+
+    def stop(self) -> None:
+        """Stop serving and remove what was stored."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+            with suppress(FileNotFoundError):
+                shutil.rmtree(self._storage)
+        self._stopped.set()

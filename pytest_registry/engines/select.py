@@ -1,0 +1,67 @@
+"""Choosing the engine: the only place that does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from pytest_registry.engines.endpoint import Engine
+from pytest_registry.errors import EngineUnavailable, ImageNotFound, RateLimited, RegistryError
+from pytest_registry.oci.names import Reference
+from pytest_registry.settings import Settings
+
+if TYPE_CHECKING:
+    import docker
+
+NoteOfPull = Callable[[str], None]
+"""Told the image's name before it is pulled, so that it is removed after the run even if this
+process dies meanwhile."""
+
+
+def choose(settings: Settings, note_pull: NoteOfPull) -> Engine:
+    """The engine that the settings ask for; raises EngineUnavailable where it cannot be used."""
+    if settings.engine == "embedded":
+        return _embedded(settings, f"asked for by {settings.source('engine')}")
+    if settings.engine == "container":
+        return _container(settings, note_pull, f"asked for by {settings.source('engine')}")
+    try:
+        return _container(settings, note_pull, "an engine answers and has the image")
+    except RegistryError as error:
+        return _embedded(settings, f"could not {error.asked}: {error.happened}")
+
+
+def _embedded(settings: Settings, reason: str) -> Engine:
+    from pytest_registry.engines.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(reason, in_memory=settings.storage == "memory")
+
+
+def _container(settings: Settings, note_pull: NoteOfPull, reason: str) -> Engine:
+    from pytest_registry.clients import docker_sdk
+    from pytest_registry.engines.container import ContainerEngine
+
+    client = docker_sdk.connect()
+    image = _at_hand(client, settings, note_pull)
+    return ContainerEngine(client, image, f"{image} on {docker_sdk.describe(client)}", reason)
+
+
+def _at_hand(client: docker.DockerClient, settings: Settings, note_pull: NoteOfPull) -> str:
+    """The registry image's name in the engine, pulled where it is missing."""
+    from pytest_registry.clients import docker_sdk
+
+    if docker_sdk.has_image(client, settings.image):
+        return settings.image
+    image = str(Reference.parse(settings.image, default_registry=settings.upstream))
+    note_pull(image)
+    try:
+        docker_sdk.pull(client, image)
+    except (RateLimited, ImageNotFound):
+        raise
+    except RegistryError as error:
+        raise EngineUnavailable(
+            f"get the registry image {image}",
+            f"the engine does not have it, and pulling it failed: {error.happened}",
+            f"pull or load it before the run (docker pull {settings.image}), name one that is at"
+            " hand with --registry-image, or use --registry-engine=embedded",
+        ) from error
+    return image

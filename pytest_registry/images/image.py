@@ -1,0 +1,28 @@
+"""An image in the run's registry, as tests see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A pushed or pulled image.
+
+    `reference` is what a client is told (`HOST/REPOSITORY:TAG`), `digest` the registry's own, and
+    `size` the bytes of its manifests, configs and layers. `synthetic` says why it is not the image
+    that was asked for but one that was made up; it is empty for every real image.
+    """
+
+    reference: str
+    repository: str
+    tag: str
+    digest: str
+    size: int
+    synthetic: str = ""
+
+    @property
+    def pinned(self) -> str:
+        """The reference by digest, which no later push can change."""
+        host = self.reference.partition("/")[0]
+        return f"{host}/{self.repository}@{self.digest}"

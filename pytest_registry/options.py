@@ -1,0 +1,224 @@
+"""The one table of options: a flag, an environment variable and an ini value for each.
+
+A value is taken from the command line, else the environment, else the ini file, else the default,
+and keeps its source, so that an error can say where a bad value stands. Passwords are never flags
+or ini values: both end up in process lists and in version control.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
+
+TRUE = frozenset({"1", "true", "yes", "on"})
+FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row: `parse` makes a value of the text or raises ValueError with what is accepted."""
+
+    name: str
+    parse: Callable[[str], Any]
+    default: Any
+    help: str
+    metavar: str = "VALUE"
+
+    @property
+    def flag(self) -> str:
+        """The command line's name for it."""
+        return f"--registry-{self.name.replace('_', '-')}"
+
+    @property
+    def env(self) -> str:
+        """The environment's name for it."""
+        return f"PYTEST_REGISTRY_{self.name.upper()}"
+
+    @property
+    def ini(self) -> str:
+        """The ini file's name for it."""
+        return f"registry_{self.name}"
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag stands alone, without a value."""
+        return self.parse is switch
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A resolved option and where it came from, in words."""
+
+    value: Any
+    source: str
+
+
+def text(given: str) -> str:
+    """Take any text but an empty one."""
+    if not given.strip():
+        raise ValueError("a text that is not empty")
+    return given.strip()
+
+
+def switch(given: str) -> bool:
+    """Take yes or no in the usual spellings."""
+    lowered = given.strip().lower()
+    if lowered not in TRUE | FALSE:
+        raise ValueError("one of 1, true, yes, on, 0, false, no, off")
+    return lowered in TRUE
+
+
+def seconds(given: str) -> float:
+    """Take a positive, finite number of seconds."""
+    try:
+        value = float(given)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError("a positive number of seconds")
+    return value
+
+
+def limit(given: str) -> int | None:
+    """Take a number of operations; 0 or `none` is unlimited."""
+    lowered = given.strip().lower()
+    if lowered in {"0", "none"}:
+        return None
+    if not lowered.isdecimal():
+        raise ValueError("a whole number of at least 1, or 0 or none for unlimited")
+    return int(lowered)
+
+
+def one_of(*accepted: str) -> Callable[[str], str]:
+    """Take one of the given words."""
+
+    def choice(given: str) -> str:
+        if given not in accepted:
+            raise ValueError(f"one of {', '.join(accepted)}")
+        return given
+
+    return choice
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "engine",
+        one_of("auto", "container", "embedded"),
+        "auto",
+        "What serves the registry: a container on a Docker or Podman engine; the embedded server; or,"
+        " with auto, a container where an engine answers and has or can pull the image.",
+        "ENGINE",
+    ),
+    Option("image", text, "registry:3", "The registry image that a container runs.", "IMAGE"),
+    Option("sample_image", text, "nginx", "The image that the nginx fixtures push.", "IMAGE"),
+    Option(
+        "upstream",
+        text,
+        "docker.io",
+        "The registry, or mirror, that images come from which the engine does not have.",
+        "HOST[:PORT]",
+    ),
+    Option(
+        "start_timeout",
+        seconds,
+        60.0,
+        "How long the registry may take until it answers, its image's pull not counted.",
+        "SECONDS",
+    ),
+    Option(
+        "pull_limit",
+        limit,
+        10,
+        "How many pulls may run at once per registry, over all workers; 0 or none: unlimited.",
+        "COUNT",
+    ),
+    Option(
+        "push_limit",
+        limit,
+        5,
+        "How many pushes may run at once per registry, over all workers; 0 or none: unlimited.",
+        "COUNT",
+    ),
+    Option(
+        "slot_timeout",
+        seconds,
+        300.0,
+        "How long a pull or push may wait for its slot.",
+        "SECONDS",
+    ),
+    Option(
+        "storage",
+        one_of("disk", "memory"),
+        "disk",
+        "Where the embedded registry keeps content: the run's directory, or its memory.",
+        "WHERE",
+    ),
+    Option(
+        "keep", switch, False, "Leave the registry running after the run and say how to use it."
+    ),
+    Option("reuse", switch, False, "Attach to a registry that an earlier run kept."),
+    Option(
+        "state_dir",
+        text,
+        None,
+        "Where runs keep their state (default: a directory of the user's in the system's temporary"
+        " directory).",
+        "DIR",
+    ),
+)
+
+
+def register(parser: pytest.Parser) -> None:
+    """Add every option to pytest's command line and ini file."""
+    group = parser.getgroup("registry", "an OCI registry for the run (pytest-registry)")
+    for option in OPTIONS:
+        if option.is_switch:
+            group.addoption(option.flag, action="store_const", const="1", help=_help(option))
+        else:
+            group.addoption(option.flag, metavar=option.metavar, help=_help(option))
+        parser.addini(option.ini, _help(option), type="string", default=None)
+
+
+def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> dict[str, Value]:
+    """Every option's value with its source; raises OptionError for a value that is not accepted."""
+    return {option.name: _resolve(option, config, environ) for option in OPTIONS}
+
+
+def _resolve(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> Value:
+    candidates = (
+        (config.getoption(option.flag), f"the command line's {option.flag}"),
+        (environ.get(option.env), f"the environment's {option.env}"),
+        (config.getini(option.ini), f"the ini file's {option.ini}"),
+    )
+    for given, source in candidates:
+        if given is not None:
+            return Value(_parse(option, given, source), source)
+    return Value(option.default, "the default")
+
+
+def _parse(option: Option, given: str, source: str) -> Any:
+    try:
+        return option.parse(given)
+    except ValueError as error:
+        from pytest_registry.errors import OptionError
+
+        raise OptionError(
+            f"use {given!r} as the registry's {option.name}",
+            f"it came from {source}, which takes {error}",
+            f"give another value there, or leave it out for {option.default!r}",
+        ) from None
+
+
+def _help(option: Option) -> str:
+    if option.default is None or option.is_switch:
+        return option.help
+    return (
+        f"{option.help} Default: {option.default:g}."
+        if isinstance(option.default, float)
+        else f"{option.help} Default: {option.default}."
+    )

@@ -1,0 +1,69 @@
+"""What a run was asked for, resolved and checked once: plain data for every process."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_registry.options import OPTIONS, Value
+
+RUN_ONLY = frozenset({"keep", "reuse", "start_timeout", "slot_timeout", "state_dir", "sources"})
+"""Settings that do not change what a registry is: one that was kept serves all of their values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options' values; see the options table for what each means.
+
+    Times are in seconds; a limit of None is unlimited. `sources` says for each option in words
+    where its value came from.
+    """
+
+    engine: str
+    image: str
+    sample_image: str
+    upstream: str
+    start_timeout: float
+    pull_limit: int | None
+    push_limit: int | None
+    slot_timeout: float
+    storage: str
+    keep: bool
+    reuse: bool
+    state_dir: str | None
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Value]) -> Settings:
+        """The settings of resolved options."""
+        return cls(
+            **{option.name: values[option.name].value for option in OPTIONS},
+            sources={name: each.source for name, each in values.items()},
+        )
+
+    @classmethod
+    def defaults(cls, **changes: Any) -> Settings:
+        """The table's defaults, with `changes`."""
+        return cls(**{option.name: option.default for option in OPTIONS} | changes)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Settings:
+        """Read what `to_json` made."""
+        return cls(**value)
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as plain data for another process."""
+        return dataclasses.asdict(self)
+
+    def source(self, name: str) -> str:
+        """Where the option `name` got its value, in words."""
+        return self.sources.get(name, "the default")
+
+    def fingerprint(self) -> str:
+        """A short name for what makes registries alike; equal for settings that may share one."""
+        alike = {k: v for k, v in self.to_json().items() if k not in RUN_ONLY}
+        return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""One registry for the run: who starts it, who keeps it alive, who cleans up after it."""

@@ -1,0 +1,185 @@
+"""Removing what a run made, and what dead runs left: by label and by name, nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_registry.settings import Settings
+from pytest_registry.sharing.liveness import is_held
+from pytest_registry.sharing.run import (
+    LABEL_DIRECTORY,
+    LABEL_MACHINE,
+    LABEL_OWNER,
+    LABEL_RUN,
+    Run,
+    runs_directory,
+    this_machine,
+)
+
+if TYPE_CHECKING:
+    import docker
+
+ENGINE_RESTART = 8.0
+"""Seconds for which an engine that does not answer is asked again: it may be restarting."""
+
+UNBORN_AGE = 3600.0
+"""Seconds after which a run's directory that never got its name counts as left behind."""
+
+
+def clean(run: Run) -> None:
+    """Remove all that the run made in the container engine, and its directory."""
+    if _used_container_engine(run):
+        with _engine() as client:
+            remove_labelled(client, {LABEL_RUN: run.id})
+            remove_references(client, run)
+            remove_pulled(client, run)
+    remove_directory(run.directory)
+
+
+def remove_directory(directory: Path) -> None:
+    """Remove a directory that another process may be removing or writing at this time."""
+    for _ in range(20):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not directory.exists():
+            return
+        time.sleep(0.02)
+    shutil.rmtree(directory)
+
+
+def sweep(settings: Settings) -> list[str]:
+    """Clean up after this user's dead runs of this machine and boot; the names of those runs."""
+    swept = []
+    for directory in sorted(runs_directory(settings).iterdir()):
+        if _is_left_behind(directory):
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                clean(Run.read(directory))
+                swept.append(directory.name)
+            remove_directory(directory)
+    return swept
+
+
+def sweep_engine(client: docker.DockerClient, run: Run) -> None:
+    """Remove containers of dead runs whose directory is gone already."""
+    mine = {LABEL_OWNER: run.labels[LABEL_OWNER], LABEL_MACHINE: this_machine()}
+    for container in _labelled(client, mine):
+        labels = container["Labels"]
+        directory = Path(labels[LABEL_DIRECTORY])
+        if labels[LABEL_RUN] != run.id and not directory.exists():
+            _remove_container(client, container["Id"])
+
+
+def remove_labelled(client: docker.DockerClient, labels: dict[str, str]) -> None:
+    """Remove the containers, volumes and networks that bear all of `labels`."""
+    for container in _labelled(client, labels):
+        _remove_container(client, container["Id"])
+    wanted = {"label": [f"{key}={value}" for key, value in labels.items()]}
+    for volume in client.api.volumes(filters=wanted).get("Volumes") or ():
+        with _gone_is_fine():
+            client.api.remove_volume(volume["Name"], force=True)
+    for network in client.api.networks(filters=wanted):
+        with _gone_is_fine():
+            client.api.remove_network(network["Id"])
+
+
+def remove_references(client: docker.DockerClient, run: Run) -> None:
+    """Remove tags and digests under the registry's name that came since the run began.
+
+    An image that has no other name goes with its last one; images of the user's stay.
+    """
+    before = set(_lines(run.references_before))
+    host = _daemon_host(run)
+    if host is None:
+        return
+    for reference in references_under(client, host):
+        if reference not in before:
+            with _gone_is_fine():
+                client.api.remove_image(reference, force=True)
+
+
+def remove_pulled(client: docker.DockerClient, run: Run) -> None:
+    """Remove the images that the run pulled, unless somebody else's container uses them."""
+    for image in _lines(run.pulled):
+        with _gone_is_fine():
+            client.api.remove_image(image)
+
+
+def references_under(client: docker.DockerClient, host: str) -> list[str]:
+    """The tags and digests in the engine that begin with `HOST/`."""
+    names: list[str] = []
+    for image in client.api.images():
+        names += [*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())]
+    return [name for name in names if name.startswith(f"{host}/")]
+
+
+def _used_container_engine(run: Run) -> bool:
+    return run.references_before.exists() or run.pulled.exists()
+
+
+@contextlib.contextmanager
+def _engine() -> Iterator[docker.DockerClient]:
+    """The container engine; one that is restarting is waited for. Raises EngineUnavailable."""
+    from pytest_registry.clients import docker_sdk
+    from pytest_registry.errors import EngineUnavailable
+
+    deadline = time.monotonic() + ENGINE_RESTART
+    while True:
+        try:
+            client = docker_sdk.connect()
+            break
+        except EngineUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+    with contextlib.closing(client):
+        yield client
+
+
+def _labelled(client: docker.DockerClient, labels: dict[str, str]) -> list[dict[str, Any]]:
+    wanted = {"label": [f"{key}={value}" for key, value in labels.items()]}
+    found: list[dict[str, Any]] = client.api.containers(all=True, filters=wanted)
+    return found
+
+
+def _remove_container(client: docker.DockerClient, container: str) -> None:
+    with _gone_is_fine():
+        client.api.remove_container(container, force=True, v=True)
+
+
+@contextlib.contextmanager
+def _gone_is_fine() -> Iterator[None]:
+    """Let pass that a thing is gone (404), or in somebody's use or going already (409)."""
+    from docker.errors import APIError
+
+    try:
+        yield
+    except APIError as error:
+        if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+            raise
+
+
+def _daemon_host(run: Run) -> str | None:
+    with contextlib.suppress(FileNotFoundError, KeyError):
+        host: str = json.loads(run.state.read_text("utf-8"))["endpoint"]["daemon_host"]
+        return host
+    return None
+
+
+def _lines(path: Path) -> Iterable[str]:
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text("utf-8").splitlines()
+    return ()
+
+
+def _is_left_behind(directory: Path) -> bool:
+    if directory.name.startswith("."):
+        with contextlib.suppress(FileNotFoundError):
+            return time.time() - directory.stat().st_mtime > UNBORN_AGE
+        return False
+    return not is_held(directory / "life.lock") and not is_held(directory / "keeper.lock")

@@ -1,0 +1,77 @@
+"""Where runs keep their state: below one directory that is the user's alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from pytest_registry.errors import StateError
+
+
+def state_directory(chosen: str | None) -> Path:
+    """The user's state directory, made where it is missing; raises StateError if not to be trusted.
+
+    It holds credentials and lock files, so it must be a real directory of this user, closed to
+    everybody else. In a shared temporary directory anybody could have made one of that name before.
+    """
+    if chosen is not None:
+        path = Path(chosen).expanduser().absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        path = Path(tempfile.gettempdir()) / f"pytest-registry-{_user()}"
+    return private_directory(path)
+
+
+def private_directory(path: Path) -> Path:
+    """`path` as a directory of mode 0700 that this user owns; raises StateError."""
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+        status = path.lstat()
+    except OSError as error:
+        raise _refused(path, error.strerror or str(error)) from error
+    if stat.S_ISLNK(status.st_mode):
+        raise _refused(path, "it is a symbolic link")
+    if not stat.S_ISDIR(status.st_mode):
+        raise _refused(path, "it is not a directory")
+    if os.name == "posix":
+        if status.st_uid != os.getuid():
+            raise _refused(path, f"it belongs to the user with id {status.st_uid}")
+        if stat.S_IMODE(status.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
+            path.chmod(stat.S_IRWXU)
+    return path
+
+
+def write_private(path: Path, content: str) -> None:
+    """Write a file of mode 0600, whole or not at all (by rename); raises StateError."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+            file.write(content)
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StateError(
+            f"write the run's state file {path.name}",
+            f"{error.strerror or error} in {path.parent}",
+            "make room there, or choose another directory with --registry-state-dir",
+        ) from error
+
+
+def _user() -> str:
+    if os.name == "posix":
+        return str(os.getuid())
+    import getpass
+
+    return getpass.getuser()
+
+
+def _refused(path: Path, happened: str) -> StateError:
+    return StateError(
+        f"use {path} as the registry's state directory",
+        happened,
+        "remove it if it is yours, or choose another directory with --registry-state-dir or"
+        " PYTEST_REGISTRY_STATE_DIR",
+    )

@@ -1,0 +1,136 @@
+"""Whether a process still lives, told by a lock that the kernel takes away when it dies.
+
+A process holds a lock on a file of its own; another waits for the lock without polling. No
+heartbeat, no pid that may have been reused, and a killed process counts at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+POLL = 0.1
+"""Seconds between tries where the platform cannot block on a lock (Windows)."""
+
+
+class Lifeline:
+    """A lock file that this process holds until it lets go or dies.
+
+    A child made by `fork` does not keep it: it closes its copy at once.
+    """
+
+    def __init__(self, path: Path, *, kept_by_forks: bool = False) -> None:
+        """Take the lock; raises BlockingIOError where another process holds it."""
+        self.path = path
+        self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _take(self._descriptor)
+        except OSError:
+            self.release()
+            raise
+        if not kept_by_forks and hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.release)
+
+    def release(self) -> None:
+        """Let go; whoever waits is woken. Letting go twice is no error."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _take(descriptor: int, tries: int = 20) -> None:
+    """Take the lock, over the instants in which somebody else only looks whether it is held."""
+    for _ in range(tries):
+        with contextlib.suppress(OSError):
+            _try_lock(descriptor)
+            return
+        time.sleep(0.005)
+    _try_lock(descriptor)
+
+
+def wait_until_released(path: Path) -> None:
+    """Block until nobody holds `path`'s lock, or the file is gone."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds `path`'s lock now."""
+    with Watch(path) as watch:
+        return watch.is_held()
+
+
+class Watch:
+    """A look at a lock file; once opened, it sees the lock even if the file is removed."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor: int | None = None
+        with contextlib.suppress(FileNotFoundError):
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def is_held(self) -> bool:
+        """Whether some process holds the lock now; a file that was not there is not held."""
+        if self._descriptor is None:
+            return False
+        try:
+            _try_lock(self._descriptor)
+        except OSError:
+            return True
+        _unlock(self._descriptor)
+        return False
+
+    def released_within(self, seconds: float, *, step: float = 0.005) -> bool:
+        """Wait at most `seconds` for the lock to be free; whether it is."""
+        deadline = time.monotonic() + seconds
+        while self.is_held():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(step)
+        return True
+
+
+if sys.platform == "win32":
+
+    def _try_lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _lock(descriptor: int) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                return _try_lock(descriptor)
+            time.sleep(POLL)
+
+    def _unlock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+else:
+
+    def _try_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

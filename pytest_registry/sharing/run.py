@@ -1,0 +1,163 @@
+"""One run: its name, its owner, and the files in its directory."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_registry.settings import Settings
+from pytest_registry.sharing.directories import private_directory, state_directory, write_private
+from pytest_registry.sharing.liveness import Lifeline
+
+LABEL_RUN = "pytest-registry.run"
+LABEL_MACHINE = "pytest-registry.machine"
+LABEL_OWNER = "pytest-registry.owner"
+LABEL_DIRECTORY = "pytest-registry.directory"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One pytest invocation with all its workers; plain data that goes to every process of it.
+
+    `machine` tells hosts (and their boots) apart: a worker on another host shares no files.
+    """
+
+    id: str
+    directory: Path
+    settings: Settings
+    machine: str
+    owner_pid: int
+
+    @classmethod
+    def create(cls, settings: Settings) -> tuple[Run, Lifeline]:
+        """A new run with a directory of its own (0700), and its life; raises StateError.
+
+        The directory gets its name only when its life is held: until then nobody sweeps it away.
+        """
+        base = runs_directory(settings)
+        name = f"{os.getpid()}-{secrets.token_hex(6)}"
+        run = cls(name, base / name, settings, this_machine(), os.getpid())
+        unborn = private_directory(base / f".{name}")
+        write_private(unborn / "run.json", json.dumps(run.to_json()))
+        life = Lifeline(unborn / run.life.name)
+        unborn.rename(run.directory)
+        return run, life
+
+    @classmethod
+    def read(cls, directory: Path) -> Run:
+        """The run whose directory this is; raises FileNotFoundError or ValueError."""
+        return cls.from_json(json.loads((directory / "run.json").read_text("utf-8")))
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Run:
+        """Read what `to_json` made."""
+        members = dict(value)
+        members["directory"] = Path(members["directory"])
+        members["settings"] = Settings.from_json(members["settings"])
+        return cls(**members)
+
+    def to_json(self) -> dict[str, Any]:
+        """The run as plain data for another process."""
+        return {
+            **{each.name: getattr(self, each.name) for each in dataclasses.fields(self)},
+            "directory": str(self.directory),
+            "settings": self.settings.to_json(),
+        }
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What marks everything that the run makes in a container engine."""
+        owner = str(os.getuid()) if os.name == "posix" else ""
+        return {
+            LABEL_RUN: self.id,
+            LABEL_MACHINE: self.machine,
+            LABEL_OWNER: owner,
+            LABEL_DIRECTORY: str(self.directory),
+        }
+
+    def file(self, name: str) -> Path:
+        """A file in the run's directory."""
+        return self.directory / name
+
+    @property
+    def life(self) -> Path:
+        """The lock that the controller holds as long as the run lives."""
+        return self.file("life.lock")
+
+    @property
+    def start(self) -> Path:
+        """The lock under which the registry is started."""
+        return self.file("start.lock")
+
+    @property
+    def keeper(self) -> Path:
+        """The lock that the keeper holds until it has cleaned up."""
+        return self.file("keeper.lock")
+
+    @property
+    def state(self) -> Path:
+        """What the keeper tells: the endpoint, or why there is none."""
+        return self.file("state.json")
+
+    @property
+    def ended(self) -> Path:
+        """Why the registry ended before the run did; missing as long as it serves."""
+        return self.file("ended.json")
+
+    @property
+    def registry_log(self) -> Path:
+        """What the registry wrote."""
+        return self.file("registry.log")
+
+    @property
+    def keeper_log(self) -> Path:
+        """What the keeper wrote; empty unless something went wrong."""
+        return self.file("keeper.log")
+
+    @property
+    def storage(self) -> Path:
+        """The embedded registry's content."""
+        return self.file("storage")
+
+    @property
+    def client_config(self) -> Path:
+        """The DOCKER_CONFIG directory with the run's login."""
+        return self.file("docker-config")
+
+    @property
+    def pulled(self) -> Path:
+        """Names of images that the run pulled into the engine, one a line, each before its pull."""
+        return self.file("pulled-images")
+
+    @property
+    def references_before(self) -> Path:
+        """What the engine held under the registry's name before the run used it, one a line."""
+        return self.file("references-before")
+
+    @property
+    def kept(self) -> Path:
+        """Exists where the registry stays after the run."""
+        return self.file("kept")
+
+    @property
+    def events(self) -> Path:
+        """One line of JSON for each pull and push."""
+        return self.file("operations.jsonl")
+
+
+def runs_directory(settings: Settings) -> Path:
+    """The directory that holds a directory for each run of this user; raises StateError."""
+    return private_directory(state_directory(settings.state_dir) / "runs")
+
+
+def this_machine() -> str:
+    """A name for this host in this boot."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return f"{platform.node()}/{boot.read_text('ascii').strip() if boot.exists() else ''}"

@@ -1,0 +1,91 @@
+"""What the keeper does: start the engine, tell of it, watch it, and stop it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from pytest_registry.engines.endpoint import Birth, Endpoint, Engine
+from pytest_registry.engines.readiness import tail
+from pytest_registry.engines.select import choose
+from pytest_registry.errors import RegistryError
+from pytest_registry.security.credentials import Credentials, client_auth_config
+from pytest_registry.sharing import cleanup, state
+from pytest_registry.sharing.directories import private_directory, write_private
+from pytest_registry.sharing.run import Run
+
+
+def start(run: Run) -> Engine | None:
+    """Start the registry and write the run's state; None where that failed and was told."""
+    began = time.monotonic()
+    try:
+        engine = choose(run.settings, lambda image: _note_pull(run, image))
+        endpoint = engine.start(_birth(run))
+        if endpoint.engine == "container":
+            note_references(run, endpoint)
+        write_client_config(run, endpoint)
+        state.write_endpoint(run, endpoint.started_in(time.monotonic() - began))
+    except RegistryError as error:
+        state.write_error(run, error)
+        return None
+    return engine
+
+
+def watch(run: Run, engine: Engine) -> None:
+    """Wait for the registry's end, and tell of it if it comes before the run's."""
+    how = engine.wait()
+    state.write_end(run, how, tail(run.registry_log))
+
+
+def bury(run: Run, how: str) -> None:
+    """Tell that the keeper died, and with it the registry."""
+    with contextlib.suppress(RegistryError, OSError):
+        state.write_end(run, f"its keeper process {how}", tail(run.registry_log))
+
+
+def stop(run: Run, engine: Engine | None) -> None:
+    """Stop the registry and remove all that the run made."""
+    if engine is not None:
+        engine.stop()
+    cleanup.clean(run)
+
+
+def sweep(run: Run) -> None:
+    """Remove what dead runs left; failures are theirs, not this run's."""
+    with contextlib.suppress(RegistryError, OSError):
+        cleanup.sweep(run.settings)
+
+
+def note_references(run: Run, endpoint: Endpoint) -> None:
+    """Write down what the container engine holds under the registry's name already.
+
+    Called before the run first uses the engine: what comes later is removed at the end.
+    """
+    from pytest_registry.clients import docker_sdk
+
+    with contextlib.closing(docker_sdk.connect()) as client:
+        before = cleanup.references_under(client, endpoint.daemon_host)
+    write_private(run.references_before, "".join(f"{name}\n" for name in before))
+
+
+def write_client_config(run: Run, endpoint: Endpoint) -> None:
+    """Make the DOCKER_CONFIG directory that is logged in to the registry."""
+    accounts = dict.fromkeys((endpoint.host, endpoint.daemon_host), endpoint.credentials)
+    directory = private_directory(run.client_config)
+    write_private(directory / "config.json", client_auth_config(accounts))
+
+
+def _note_pull(run: Run, image: str) -> None:
+    with run.pulled.open("a", encoding="utf-8") as file:
+        file.write(f"{image}\n")
+
+
+def _birth(run: Run) -> Birth:
+    return Birth(
+        run_id=run.id,
+        storage=run.storage,
+        log=run.registry_log,
+        labels=run.labels,
+        credentials=Credentials.random(),
+        start_timeout=run.settings.start_timeout,
+    )

@@ -1,0 +1,67 @@
+"""What the keeper tells the run's processes: an endpoint or an error, and the registry's end."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pytest_registry import errors
+from pytest_registry.engines.endpoint import Endpoint
+from pytest_registry.errors import RegistryEnded, RegistryError
+from pytest_registry.sharing.directories import write_private
+from pytest_registry.sharing.run import Run
+
+
+def write_endpoint(run: Run, endpoint: Endpoint) -> None:
+    """Tell that the registry is ready; raises StateError."""
+    write_private(run.state, json.dumps({"endpoint": endpoint.to_json()}))
+
+
+def write_error(run: Run, error: RegistryError) -> None:
+    """Tell that there is no registry, so that nobody else tries in vain; raises StateError."""
+    write_private(run.state, json.dumps({"error": error_to_json(error)}))
+
+
+def read_endpoint(run: Run) -> Endpoint | None:
+    """The run's endpoint, None as long as nobody started it; raises what the start raised."""
+    try:
+        state = json.loads(run.state.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    if "error" in state:
+        raise error_from_json(state["error"])
+    return Endpoint.from_json(state["endpoint"])
+
+
+def write_end(run: Run, how: str, log: list[str]) -> None:
+    """Tell that the registry ended before the run did; the first to tell is believed."""
+    if not run.ended.exists():
+        write_private(run.ended, json.dumps({"how": how, "log": log}))
+
+
+def read_end(run: Run, asked: str) -> RegistryEnded | None:
+    """The error for an operation that failed because the registry ended; None if it did not."""
+    try:
+        told = json.loads(run.ended.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return RegistryEnded(
+        asked,
+        f"the run's registry ended: {told['how']}",
+        "run the tests again; if it ends again, its last log lines say why",
+        log=told["log"],
+    )
+
+
+def error_to_json(error: RegistryError) -> dict[str, Any]:
+    """An error of ours as plain data."""
+    return {"kind": type(error).__name__, "args": list(error.args), "state": error.__dict__}
+
+
+def error_from_json(value: dict[str, Any]) -> RegistryError:
+    """Make the error again that `error_to_json` took apart."""
+    kind = getattr(errors, value["kind"])
+    error: RegistryError = kind.__new__(kind)
+    error.args = tuple(value["args"])
+    error.__dict__.update(value["state"])
+    return error
