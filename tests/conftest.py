@@ -222,7 +222,7 @@ def leaves_nothing_behind(
         processes = processes_marked(mark).items()
         return [
             *(f"process {pid} still runs: {command}" for pid, command in processes),
-            *(f"file left in the temporary directory: {path.name}" for path in files(directory)),
+            *(f"left in the temporary directory: {path}" for path in files(directory)),
             *changes(before, snapshot(client) if client else frozenset()),
         ]
 
@@ -234,6 +234,16 @@ def leaves_nothing_behind(
     assert not left, "\n".join(left)
 
 
-def files(directory: Path) -> list[Path]:
-    """What stands in the directory, but for pytest's own, which it keeps on purpose."""
-    return [path for path in directory.iterdir() if not path.name.startswith("pytest-of-")]
+def files(directory: Path) -> list[str]:
+    """What stands below the directory, but for what pytest and the plugin keep there on purpose.
+
+    That is pytest's own base directories, the user's (empty) state directory and lock files, which
+    are never removed, since another process may be about to lock them.
+    """
+    return [
+        str(path.relative_to(directory))
+        for path in sorted(directory.rglob("*"))
+        if not path.relative_to(directory).parts[0].startswith("pytest-of-")
+        and not (path.parent == directory and path.name.startswith("pytest-registry-"))
+        and path.suffix != ".lock"
+    ]

@@ -1,0 +1,92 @@
+"""The check for leftovers is a test's last word, so it must itself be seen to fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import docker
+
+CONFTEST = Path(__file__).with_name("conftest.py")
+
+
+@pytest.fixture
+def checked(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A suite with our conftest, which does not wait long for what stays for good."""
+    patient, impatient = "SETTLED_WITHIN_SECONDS = 10.0", "SETTLED_WITHIN_SECONDS = 1.0"
+    pytester.makeconftest(CONFTEST.read_text().replace(patient, impatient))
+    pytester.makeini("[pytest]\nmarkers = container_engine")
+    return pytester
+
+
+def run(
+    pytester: pytest.Pytester, body: str, arguments: str = "leaves_nothing_behind"
+) -> list[str]:
+    """Run one test with this body; its outcome and what was said about it."""
+    pytester.makepyfile(
+        f"import os, pathlib, subprocess, sys, tempfile, time\ndef test_it({arguments}): {body}"
+    )
+    return pytester.runpytest_subprocess("-p", "no:registry").stdout.lines
+
+
+def test_a_test_that_leaves_nothing_passes(checked: pytest.Pytester) -> None:
+    assert "1 passed" in run(checked, "pathlib.Path(tempfile.mkdtemp()).rmdir()")[-1]
+
+
+def test_what_ends_in_time_is_no_leftover(checked: pytest.Pytester) -> None:
+    body = "subprocess.run('sleep 0.3 &', shell=True)"
+    assert "1 passed" in run(checked, body)[-1]
+
+
+def test_a_process_that_outlives_its_parent_is_found(checked: pytest.Pytester) -> None:
+    said = run(checked, "subprocess.run('sleep 60 &', shell=True)")
+    assert "1 passed, 1 error" in said[-1]
+    assert any("still runs: sleep 60" in line for line in said)
+
+
+def test_a_temporary_file_is_found(checked: pytest.Pytester) -> None:
+    said = run(checked, "tempfile.mkstemp(suffix='-forgotten')")
+    assert "1 passed, 1 error" in said[-1]
+    assert any("-forgotten" in line for line in said)
+
+
+def test_lock_files_of_the_state_directory_may_stay(checked: pytest.Pytester) -> None:
+    body = (
+        "(d := pathlib.Path(tempfile.gettempdir(), 'pytest-registry-0')).mkdir();"
+        " (d / 'pull.lock').touch()"
+    )
+    assert "1 passed" in run(checked, body)[-1]
+
+
+@pytest.mark.container_engine
+def test_a_container_and_a_tag_are_found(
+    checked: pytest.Pytester, engine: docker.DockerClient, ci_nginx_image: str
+) -> None:
+    name, tag = "pytest-registry-leftover", "pytest-registry-leftover:1"
+    body = (
+        f"engine.images.get({ci_nginx_image!r}).tag({tag!r});"
+        f" engine.containers.create({ci_nginx_image!r}, name={name!r})"
+    )
+    try:
+        said = run(checked, body, "leaves_nothing_behind, engine")
+    finally:
+        engine.containers.get(name).remove(v=True)
+        engine.images.remove(tag)
+    assert "1 passed, 1 error" in said[-1]
+    assert any("left in the engine: container" in line for line in said)
+    assert any(f"{tag}" in line and "left in the engine: image" in line for line in said)
+
+
+def test_an_engine_test_is_skipped_without_an_engine_but_fails_in_ci(
+    checked: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///no/such/engine.sock")
+    monkeypatch.setenv("CI", "false")
+    assert "1 skipped" in run(checked, "pass", "engine")[-1]
+    monkeypatch.setenv("CI", "true")
+    said = run(checked, "pass", "engine")
+    assert "1 error" in said[-1]
+    assert any("CI must not skip engine tests" in line for line in said)
