@@ -71,7 +71,7 @@ class LimitPolicy:
         return self.pull if kind == "pull" else self.push
 
     def narrowed(self, pull: int | None = None, push: int | None = None) -> LimitPolicy:
-        """This policy with smaller limits; what is None or larger stays as it is."""
+        """The same policy with smaller limits; what is None or larger stays as it is."""
         return replace(self, pull=_smaller(self.pull, pull), push=_smaller(self.push, push))
 
 

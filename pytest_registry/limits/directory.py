@@ -1,0 +1,95 @@
+"""Where the slots' files live: a directory per user, machine and registry, 0700.
+
+    BASE/HOST_PORT/pull/...    BASE/HOST_PORT/push/...
+
+The base is the caller's (a run's own directory for a registry that only the run uses), or the
+user's own one for all runs of this machine. Files are never unlinked one by one: unlinking a lock
+that is held admits a second holder (seen).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from pytest_registry.errors import StateError
+from pytest_registry.limits.slots import Slots
+from pytest_registry.oci.names import normal_registry
+
+_HAS_OWNERS = hasattr(os, "getuid")
+"""False on Windows, where the temporary directory is the user's own and modes mean nothing."""
+
+
+class LimitWarning(UserWarning):
+    """A limit that was asked for is not the one that applies."""
+
+
+def default_base() -> Path:
+    """The user's directory for all runs on this machine, gone at the latest with the boot.
+
+    A process that was started without XDG_RUNTIME_DIR, or with another TMPDIR, comes to another
+    directory and so shares no limits with the rest: give both the same environment.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime and Path(runtime).is_dir():
+        return Path(runtime) / "pytest-registry"
+    user = f"-{os.getuid()}" if _HAS_OWNERS else ""
+    return Path(tempfile.gettempdir()) / f"pytest-registry{user}"
+
+
+def registry_directory(registry: str, base: Path | None = None) -> Path:
+    """Make and check the directory of one registry (`HOST[:PORT]`); raises StateError."""
+    root = private_directory(default_base() if base is None else base)
+    return private_directory(root / normal_registry(registry).replace(":", "_"))
+
+
+def file_slots(registry: str, base: Path | None = None) -> Slots:
+    """The slots of a registry (`HOST[:PORT]`) on this machine, by the best means that it has.
+
+    Raises StateError where the directory cannot be trusted.
+    """
+    directory = registry_directory(registry, base)
+    if not hasattr(os, "mkfifo"):
+        from pytest_registry.limits.polled import PolledSlots
+
+        return PolledSlots(directory)
+    from pytest_registry.limits.ring import RingSlots
+
+    return RingSlots(directory)
+
+
+def private_directory(path: Path) -> Path:
+    """Make `path` with mode 0700, or see that it is the user's alone; raises StateError."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = path.lstat()
+    except OSError as error:
+        raise _distrusted(path, str(error)) from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise _distrusted(path, "it is a symbolic link or no directory")
+    if not _HAS_OWNERS:
+        return path
+    if status.st_uid != os.geteuid():
+        raise _distrusted(path, f"it belongs to the user with id {status.st_uid}")
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        raise _distrusted(path, f"others may enter it (mode {stat.S_IMODE(status.st_mode):o})")
+    return path
+
+
+def no_real_locks(directory: Path, error: OSError) -> StateError:
+    """What to raise where a file system has no locks: a soft lock would not survive a crash."""
+    return StateError(
+        f"lock files in {directory}",
+        f"its file system has no working locks ({error})",
+        "let XDG_RUNTIME_DIR or TMPDIR name a directory on a local file system",
+    )
+
+
+def _distrusted(path: Path, happened: str) -> StateError:
+    return StateError(
+        f"use {path} for the registry's limits",
+        happened,
+        "remove it, or give it to the user who runs the tests with mode 700",
+    )

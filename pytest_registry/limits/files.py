@@ -1,0 +1,184 @@
+"""The slots themselves: N lock files, each with a named pipe beside it.
+
+The lock is the authority: whoever has it holds the slot, so that never more than N hold, whatever
+else goes wrong. The pipe only wakes: the holder keeps it open for writing, and when it closes it,
+or dies, everybody who watches the reading end sees a hang-up. The kernel does both for a process
+that is killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from pytest_registry.errors import StateError
+from pytest_registry.limits.descriptors import Descriptors
+from pytest_registry.limits.directory import LimitWarning, no_real_locks
+from pytest_registry.limits.slots import UNKNOWN_HOLDER, Event, Holder
+
+TICK = 0.25
+"""Seconds after which a waiter looks again even if nothing hung up."""
+TRANSITION = 0.002
+"""Seconds between two looks at a slot that is locked but has no pipe open: its holder is just
+taking or leaving it, or is not one of ours."""
+_LINE = 4096
+"""Bytes that a holder's description may have at most."""
+
+
+class SlotFiles:
+    """The slots of one kind in one directory, as this process sees them.
+
+    `owner` is any object that stands for one holding. Two threads that share a lock's descriptor
+    would both get the lock, so a table under the descriptors' lock says what this process holds.
+    """
+
+    def __init__(self, directory: Path, count: int, descriptors: Descriptors) -> None:
+        self._directory = directory
+        self._descriptors = descriptors
+        self._held: dict[int, tuple[object, int]] = {}
+        self._paths = [str(directory / f"slot-{index:03}") for index in range(count)]
+        self._locks = [descriptors.open(path, os.O_RDWR | os.O_CREAT) for path in self._paths]
+        self._inodes = [os.fstat(lock).st_ino for lock in self._locks]
+        self._pipes = [f"{path}.pipe" for path in self._paths]
+        self._readers = [open_reader(descriptors, path) for path in self._pipes]
+
+    def take(self, owner: object, holder: Holder) -> bool:
+        """Lock a free slot for `owner`, described by `holder`; never waits; raises StateError."""
+        with self._descriptors.lock:
+            return any(
+                index not in self._held and self._lock(index, owner, holder)
+                for index in range(len(self._locks))
+            )
+
+    def give_back(self, owner: object) -> None:
+        """Free the slot of `owner`, if it has one. First the lock, then the pipe that wakes."""
+        with self._descriptors.lock:
+            for index, (holding, writer) in list(self._held.items()):
+                if holding is owner:
+                    fcntl.flock(self._locks[index], fcntl.LOCK_UN)
+                    del self._held[index]
+                    self._descriptors.close(writer)
+
+    def next_event(self) -> Event:
+        """What the first waiter waits for after an attempt that found every slot locked."""
+        held = [reader for reader in self._readers if has_writer(reader)]
+        return Event(held, TICK if len(held) == len(self._readers) else TRANSITION)
+
+    def idle(self) -> dict[int, bytes]:
+        """The slots that nobody holds now, each with its last holder's line."""
+        return {
+            index: os.pread(self._locks[index], _LINE, 0)
+            for index, reader in enumerate(self._readers)
+            if not has_writer(reader)
+        }
+
+    def holders(self) -> Iterator[Holder]:
+        """Who holds slots now. One that takes a slot at this moment may still show the last."""
+        for lock, reader in zip(self._locks, self._readers, strict=True):
+            if has_writer(reader):
+                yield _holder(os.pread(lock, _LINE, 0))
+
+    def _lock(self, index: int, owner: object, holder: Holder) -> bool:
+        lock = self._locks[index]
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            writer = open_writer(self._descriptors, self._pipes[index])
+            self._held[index] = owner, writer
+            self._still_there(index)
+            os.pwrite(lock, holder.now().to_line()[:_LINE], 0)
+        except BlockingIOError:
+            return False
+        except BaseException as error:
+            # An interrupt may come after any step, also between taking the lock and noting it.
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            self.give_back(owner)
+            if isinstance(error, OSError):
+                raise no_real_locks(self._directory, error) from error
+            raise
+        return True
+
+    def _still_there(self, index: int) -> None:
+        """See that the lock that we have is the one that others find; raises StateError."""
+        with suppress(FileNotFoundError):
+            if os.stat(self._paths[index]).st_ino == self._inodes[index]:  # noqa: PTH116 - 1 us
+                return
+        raise StateError(
+            f"take a slot in {self._directory}",
+            "its files were removed or replaced while they were in use",
+            "leave the directory alone while tests run, then run them again",
+        )
+
+
+def agreed_count(directory: Path, count: int, descriptors: Descriptors) -> int:
+    """The number of slots that all users of `directory` keep to; warns where it is not `count`.
+
+    The first user writes it. Every user holds a shared lock on the file as long as it lives, so
+    that the number can change when, and only when, nobody uses the directory; raises StateError.
+    """
+    record = descriptors.open(str(directory / "limit"), os.O_RDWR | os.O_CREAT)
+    agreed = b""
+    while not agreed:  # only ever again if somebody was killed between locking and writing
+        _write_if_unused(directory, record, count)
+        # Waits only for somebody who is writing, which takes microseconds. The change from the
+        # exclusive lock is not atomic: another may have written after us, so we read.
+        fcntl.flock(record, fcntl.LOCK_SH)
+        agreed = os.pread(record, 20, 0)
+    if int(agreed) != count:
+        warnings.warn(
+            f"the limit stays {int(agreed)} instead of {count}: other processes that use the same"
+            f" registry now were started with it (see {directory})",
+            LimitWarning,
+            stacklevel=2,
+        )
+    return int(agreed)
+
+
+def _write_if_unused(directory: Path, record: int, count: int) -> None:
+    try:
+        fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.pwrite(record, f"{count}\n".encode().ljust(20), 0)
+    except BlockingIOError:
+        return
+    except OSError as error:
+        raise no_real_locks(directory, error) from error
+
+
+def open_reader(descriptors: Descriptors, pipe: str) -> int:
+    """The reading end of a named pipe, which is made where it is missing."""
+    return _open_pipe(descriptors, pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+
+def open_writer(descriptors: Descriptors, pipe: str) -> int:
+    """The writing end of a named pipe, which is made where it is missing.
+
+    Opened for reading as well, or it would fail without a reader. Nobody ever writes.
+    """
+    return _open_pipe(descriptors, pipe, os.O_RDWR | os.O_NONBLOCK)
+
+
+def has_writer(reader: int) -> bool:
+    """Whether anybody has the pipe open for writing; without, an empty pipe is at its end."""
+    try:
+        return os.read(reader, 1) != b""
+    except BlockingIOError:
+        return True
+
+
+def _open_pipe(descriptors: Descriptors, pipe: str, flags: int) -> int:
+    try:
+        return descriptors.open(pipe, flags)
+    except FileNotFoundError:
+        with suppress(FileExistsError):
+            os.mkfifo(pipe, 0o600)
+        return descriptors.open(pipe, flags)
+
+
+def _holder(line: bytes) -> Holder:
+    try:
+        return Holder.from_line(line.partition(b"\n")[0])
+    except (ValueError, KeyError, TypeError):
+        return UNKNOWN_HOLDER

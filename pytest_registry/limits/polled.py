@@ -1,0 +1,128 @@
+"""File slots for a machine without named pipes or `flock` (Windows): filelock, asked now and then.
+
+The same limits and the same crash-proofness as `ring.py`, by the same kind of lock; but a free
+slot is noticed only at the next look, and whoever looks first gets it: no order is promised.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_registry.limits.descriptors import Descriptors
+from pytest_registry.limits.directory import LimitWarning, no_real_locks, private_directory
+from pytest_registry.limits.policy import Kind
+from pytest_registry.limits.slots import UNKNOWN_HOLDER, Event, Holder
+
+INTERVAL = 0.05
+"""Seconds between two looks of one waiter."""
+_BINARY = getattr(os, "O_BINARY", 0)
+
+
+class PolledSlots:
+    """The slots of one registry as files in `directory`; used where `ring.RingSlots` cannot be."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.descriptors = Descriptors()
+
+    @property
+    def scope(self) -> str:
+        """The directory."""
+        return str(self._directory)
+
+    def claim(self, kind: Kind, count: int, holder: Holder) -> PolledClaim:
+        """Ask for one of `count` slots; raises StateError, warns if another count is recorded."""
+        directory = private_directory(self._directory / kind)
+        agreed = _recorded_count(directory, count)
+        paths = [directory / f"slot-{index:03}" for index in range(agreed)]
+        return PolledClaim(paths, self.descriptors, holder)
+
+    def holders(self, kind: Kind, count: int) -> Sequence[Holder]:
+        """Who holds slots now; a holder that was killed may show until its slot is used again."""
+        return self.claim(kind, count, UNKNOWN_HOLDER).holders()
+
+
+class PolledClaim:
+    """One wish for a slot (the protocol `slots.Claim`).
+
+    Each attempt opens the lock files anew, so that two threads never share a lock's descriptor.
+    """
+
+    def __init__(self, paths: Sequence[Path], descriptors: Descriptors, holder: Holder) -> None:
+        self._paths = paths
+        self._descriptors = descriptors
+        self._generation = descriptors.generation
+        self._holder = holder
+        self._lock: int | None = None
+        self._path = Path()
+
+    def attempt(self) -> bool:
+        """Take the first slot that is free."""
+        return any(self._take(path) for path in self._paths)
+
+    def event(self) -> Event:
+        """Nothing tells when a slot comes free."""
+        return Event((), INTERVAL)
+
+    def release(self) -> None:
+        """Give back the slot; nothing in a child that was forked since."""
+        if self._lock is None or self._generation != self._descriptors.generation:
+            return
+        _described_by(self._path).write_bytes(b"")
+        self._descriptors.close(self._lock)
+        self._lock = None
+
+    def holders(self) -> Sequence[Holder]:
+        """Who said that they hold a slot."""
+        lines = [_read(_described_by(path)) for path in self._paths]
+        return [Holder.from_line(line) for line in lines if line.endswith(b"\n")]
+
+    def _take(self, path: Path) -> bool:
+        from filelock import lock_descriptor
+
+        lock = self._descriptors.open(str(path), os.O_RDWR | os.O_CREAT | _BINARY)
+        try:
+            if lock_descriptor(lock, blocking=False):
+                # Beside the lock, because Windows lets nobody read what is locked.
+                _described_by(path).write_bytes(self._holder.now().to_line())
+                self._lock, self._path = lock, path
+                return True
+        except OSError as error:
+            raise no_real_locks(path.parent, error) from error
+        finally:
+            if self._lock is None:
+                self._descriptors.close(lock)
+        return False
+
+
+def _recorded_count(directory: Path, count: int) -> int:
+    """The count that the first user of `directory` recorded; warns where it is not `count`."""
+    record = directory / "limit"
+    try:
+        with record.open("x") as file:
+            file.write(f"{count}\n")
+    except FileExistsError:
+        recorded = int(record.read_text() or count)
+        if recorded != count:
+            warnings.warn(
+                f"the limit stays {recorded} instead of {count}: it was first used with that"
+                f" (remove {directory} while no tests run to change it)",
+                LimitWarning,
+                stacklevel=2,
+            )
+        return recorded
+    return count
+
+
+def _described_by(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""

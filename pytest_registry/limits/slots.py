@@ -1,0 +1,92 @@
+"""What a mechanism of slots must offer, so that policy needs to know nothing of files or hosts.
+
+A mechanism never waits: it is asked again and again, and says what to wait for in between. Time
+limits, reports, interrupts and cancellation are thereby written once (`waiting.py`), for threads
+and asyncio alike, whatever the mechanism is.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+from pytest_registry.limits.policy import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a slot, or wants one. `since` is in seconds of the epoch."""
+
+    worker: str
+    test: str
+    operation: str
+    repository: str
+    since: float
+    pid: int
+
+    def now(self) -> Holder:
+        """The same, holding from now on."""
+        return replace(self, since=time.time())
+
+    def to_line(self) -> bytes:
+        """One line of JSON, with its line feed."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Holder:
+        """Read what `to_line` wrote; raises ValueError, KeyError or TypeError for anything else."""
+        return cls(**json.loads(line))
+
+    def describe(self, now: float) -> str:
+        """One phrase for people; `now` is in seconds of the epoch."""
+        what = f"{self.operation} of {self.repository}" if self.repository else self.operation
+        where = self.test or "no test"
+        return (
+            f"{self.worker} (pid {self.pid}), {where}: {what}, for {max(0, now - self.since):.1f} s"
+        )
+
+
+UNKNOWN_HOLDER = Holder("unknown", "", "operation", "", 0.0, 0)
+
+
+class Event(NamedTuple):
+    """What to wait for: one of the descriptors hangs up, or so many seconds are over."""
+
+    descriptors: Sequence[int]
+    seconds: float
+
+
+class Claim(Protocol):
+    """One wish for one slot, from the asking to the giving back. Used by one thread at a time."""
+
+    def attempt(self) -> bool:
+        """Take a slot if it is this claim's turn; never waits. True once it is held."""
+
+    def event(self) -> Event:
+        """What is worth waiting for before the next attempt."""
+
+    def release(self) -> None:
+        """Give back whatever is held, the slot or the place in the queue; may be called twice.
+
+        In a child that was forked meanwhile it does nothing: the parent holds.
+        """
+
+    def holders(self) -> Sequence[Holder]:
+        """Who holds the slots that are claimed."""
+
+
+class Slots(Protocol):
+    """The slots of one registry, shared by all who must keep its limits together."""
+
+    @property
+    def scope(self) -> str:
+        """Names the registry's slots: operations of one scope share them."""
+
+    def claim(self, kind: Kind, count: int, holder: Holder) -> Claim:
+        """Ask for one of `count` slots; raises StateError where the mechanism cannot work."""
+
+    def holders(self, kind: Kind, count: int) -> Sequence[Holder]:
+        """Who holds the `count` slots of a kind now."""

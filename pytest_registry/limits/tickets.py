@@ -1,0 +1,79 @@
+"""The queue before the slots: a ring of named pipes, on which everybody watches who came before.
+
+A waiter draws a number and keeps the pipe of its place open for writing. It watches the pipe of
+the nearest earlier waiter that lives; when that one leaves, or dies, the pipe hangs up and exactly
+one process wakes. Nobody must be told anything, so nobody can be forgotten.
+
+The queue decides only who tries first. A wrong order, which a few races allow and each comment
+below names, costs fairness for a moment; it can never admit too many.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pytest_registry.limits.descriptors import Descriptors
+from pytest_registry.limits.files import has_writer, open_reader, open_writer
+
+PLACES = 1024
+"""Waiters that can be watched at once; beyond these one waits just as well, but out of order."""
+
+
+class Tickets:
+    """The queue of one kind in one directory, as this process sees it."""
+
+    def __init__(self, directory: Path, descriptors: Descriptors) -> None:
+        self._directory = directory
+        self._descriptors = descriptors
+        append = os.O_RDWR | os.O_CREAT | os.O_APPEND
+        self._drawn = descriptors.open(str(directory / "drawn"), append)
+        self._passed = descriptors.open(str(directory / "passed"), os.O_RDWR | os.O_CREAT)
+
+    def last(self) -> int:
+        """The last number that was drawn."""
+        return os.fstat(self._drawn).st_size
+
+    def draw(self) -> int:
+        """Draw the next number.
+
+        The numbers are the lengths of a file that grows by a byte: the kernel appends atomically
+        and leaves our own end as the position, so no lock is needed in which one could be stopped.
+        """
+        with self._descriptors.lock:
+            os.write(self._drawn, b".")
+            return os.lseek(self._drawn, 0, os.SEEK_CUR)
+
+    def stand(self, number: int) -> int | None:
+        """Take the place of a number that was drawn: the descriptor to close when leaving.
+
+        None if one who came `PLACES` earlier still stands there. Somebody who looks between our
+        drawing and our standing overlooks us, and may be served before.
+        """
+        ahead = open_reader(self._descriptors, self._place(number))
+        taken = has_writer(ahead)
+        self._descriptors.close(ahead)
+        return None if taken else open_writer(self._descriptors, self._place(number))
+
+    def ahead_of(self, number: int) -> int | None:
+        """Watch the nearest earlier waiter that lives: a descriptor to close, or None if first."""
+        for earlier in range(number - 1, max(self._passed_number(), number - PLACES), -1):
+            reader = open_reader(self._descriptors, self._place(earlier))
+            if has_writer(reader):
+                return reader
+            self._descriptors.close(reader)
+        return None
+
+    def pass_over(self, number: int) -> None:
+        """Say that nobody needs to look at `number` and earlier ones any more.
+
+        Two who say so at once may leave the smaller number: the next search takes longer.
+        """
+        if number > self._passed_number():
+            os.pwrite(self._passed, number.to_bytes(8, "little"), 0)
+
+    def _passed_number(self) -> int:
+        return int.from_bytes(os.pread(self._passed, 8, 0), "little")
+
+    def _place(self, number: int) -> str:
+        return f"{self._directory}/place-{number % PLACES:04}.pipe"

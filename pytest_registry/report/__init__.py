@@ -1,0 +1,1 @@
+"""What happened in a run: records -> figures -> what people read."""
