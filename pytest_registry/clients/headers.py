@@ -1,0 +1,53 @@
+"""What a client reads out of response headers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+MAX_SECONDS = 10.0**9
+"""Longer waits are cut to this: no caller waits for either."""
+
+_LINK = re.compile(
+    r"<([^<>]*)>((?:[ \t]*;[ \t]*[^\s=;,<>]+(?:[ \t]*=[ \t]*(?:\"[^\"]*\"|[^\s;,<>\"]+))?)*)"
+)
+_REL = re.compile(r";[ \t]*rel[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^\s;,<>\"]+))", re.IGNORECASE)
+
+
+def retry_after(value: str | None, now: datetime | None = None) -> float | None:
+    """The seconds that a `Retry-After` header asks for (RFC 9110, section 10.2.3).
+
+    The header holds seconds or an HTTP date; a date in the past is 0; None where it says neither.
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(min(int(text[:20]), MAX_SECONDS))
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    current = now or datetime.now(UTC)
+    return min(max((moment - current).total_seconds(), 0.0), MAX_SECONDS)
+
+
+def next_link(headers: Iterable[str]) -> str | None:
+    """The target of the first `rel="next"` of `Link` headers (RFC 8288), as it stands there."""
+    for header in headers:
+        for target, parameters in _LINK.findall(header):
+            relation = _REL.search(parameters)
+            names = "" if relation is None else relation[1] or relation[2]
+            if "next" in names.lower().split():
+                return str(target)
+    return None
+
+
+def media_type(value: str | None) -> str:
+    """A `Content-Type` without its parameters, which a client ignores; "" where there is none.
+
+    (distribution-spec, "Pulling manifests")
+    """
+    return (value or "").partition(";")[0].strip()
