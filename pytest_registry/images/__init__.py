@@ -1,0 +1,1 @@
+"""Images before they are pushed: where they come from, made ones, and how they travel."""

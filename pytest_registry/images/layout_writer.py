@@ -1,0 +1,124 @@
+"""Where a pull ends: an OCI image layout on disk, or nowhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pytest_registry.errors import PullError
+from pytest_registry.images.source import Readable, blocks_of
+from pytest_registry.images.transfer import discard
+from pytest_registry.oci.descriptor import Descriptor
+from pytest_registry.oci.manifest import Manifest
+from pytest_registry.oci.media_types import OCI_INDEX
+
+LAYOUT_FILE = "oci-layout"
+INDEX_FILE = "index.json"
+LAYOUT = {"imageLayoutVersion": "1.0.0"}
+REF_NAME = "org.opencontainers.image.ref.name"
+"""The annotation that holds a tag in a layout's index (image-annotations.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Reads everything, which verifies it, and keeps nothing."""
+
+    def has(self, blob: Descriptor) -> bool:  # noqa: ARG002
+        """Nothing is kept."""
+        return False
+
+    def receive(
+        self,
+        blob: Descriptor,  # noqa: ARG002
+        open_blob: Callable[[], Readable],
+        *,
+        checked: bool,  # noqa: ARG002
+    ) -> bool:
+        """Read the blob to its end."""
+        discard(open_blob())
+        return True
+
+    def keep(self, manifest: Manifest) -> None:
+        """Nothing to do: manifests were verified when they were read."""
+
+    def finish(self, root: Manifest) -> Descriptor:
+        """The descriptor of what was read."""
+        return root.describe()
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutWriter:
+    """Writes into an OCI layout directory, new or existing; equal blobs are stored once.
+
+    `tag` names the image in the layout's index and takes the name from one that has it.
+    """
+
+    directory: Path
+    tag: str | None = None
+
+    def has(self, blob: Descriptor) -> bool:
+        """Whether the layout holds the blob, in full length."""
+        path = self._path(blob.digest)
+        return path.is_file() and path.stat().st_size == blob.size
+
+    def receive(
+        self, blob: Descriptor, open_blob: Callable[[], Readable], *, checked: bool
+    ) -> bool:
+        """Write the blob; it gets its name when it is whole."""
+        size = self._write(self._path(blob.digest), blocks_of(open_blob()))
+        if checked and size != blob.size:
+            self._path(blob.digest).unlink()
+            happened = f"it holds {size} bytes, its descriptor says {blob.size}"
+            raise PullError(f"store blob {blob.digest}", happened)
+        return True
+
+    def keep(self, manifest: Manifest) -> None:
+        """Write a manifest under its digest."""
+        self._write(self._path(manifest.digest), (manifest.content,))
+
+    def finish(self, root: Manifest) -> Descriptor:
+        """Write the image's manifest and enter it in the layout's index."""
+        self.keep(root)
+        entry = root.describe()
+        if self.tag is not None:
+            entry = replace(entry, extra={"annotations": {REF_NAME: self.tag}})
+        self._write(self.directory / LAYOUT_FILE, (json.dumps(LAYOUT).encode(),))
+        manifests = [*self._others(entry), entry.to_json()]
+        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
+        self._write(self.directory / INDEX_FILE, (json.dumps(index, indent=2).encode(),))
+        return entry
+
+    def _others(self, entry: Descriptor) -> list[Any]:
+        """The index's entries of before that stay: other names, other images."""
+        try:
+            listed = json.loads((self.directory / INDEX_FILE).read_bytes())["manifests"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return []
+        mine = (self.tag, entry.digest) if self.tag is None else self.tag
+        return [each for each in listed if self._name_of(each) != mine]
+
+    def _name_of(self, entry: dict[str, Any]) -> object:
+        name = (entry.get("annotations") or {}).get(REF_NAME)
+        return (None, entry.get("digest")) if self.tag is None and name is None else name
+
+    def _path(self, digest: str) -> Path:
+        return self.directory / "blobs" / digest.replace(":", "/", 1)
+
+    def _write(self, path: Path, blocks: Iterable[bytes]) -> int:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        size = 0
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                for block in blocks:
+                    size += file.write(block)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return size
