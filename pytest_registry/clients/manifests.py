@@ -1,0 +1,124 @@
+"""Manifests over HTTP, compared with their digests."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from pytest_registry.clients.challenge import repository_scope
+from pytest_registry.clients.headers import media_type
+from pytest_registry.clients.http import Answer, Body
+from pytest_registry.clients.session import Request, Session
+from pytest_registry.errors import ProtocolError, PullError, Unsupported
+from pytest_registry.oci.descriptor import Descriptor
+from pytest_registry.oci.manifest import Manifest
+from pytest_registry.oci.media_types import EVERY_MANIFEST, OCTET_STREAM
+from pytest_registry.oci.names import algorithm_of, digest_of, is_digest
+
+MAX_MANIFEST = 16 << 20
+"""Bytes; the specification asks for at least 4 MB ("Pushing Manifests")."""
+
+ACCEPT = {"Accept": ", ".join((*EVERY_MANIFEST, "*/*;q=0.1"))}
+
+
+def get_manifest(session: Session, repository: str, target: str) -> Manifest:
+    """A manifest by tag or digest, compared with the digest; raises ImageNotFound, PullError."""
+    request = Request(
+        f"get {reference(session, repository, target)}",
+        "GET",
+        f"/v2/{repository}/manifests/{target}",
+        (repository_scope(repository, "pull"),),
+        headers=ACCEPT,
+    )
+    answer, content = session.fetch(request, MAX_MANIFEST)
+    expected = target if is_digest(target) else answer.header("Docker-Content-Digest")
+    if expected is not None and is_digest(expected):
+        _compare(content, expected, request.asked)
+    return parse(content, media_type(answer.header("Content-Type")), request.asked)
+
+
+def head_manifest(session: Session, repository: str, target: str) -> Descriptor | None:
+    """The descriptor of a manifest, None where there is none; one HEAD request."""
+    request = Request(
+        f"look for {reference(session, repository, target)}",
+        "HEAD",
+        f"/v2/{repository}/manifests/{target}",
+        (repository_scope(repository, "pull"),),
+        headers=ACCEPT,
+        expect=(HTTPStatus.OK, HTTPStatus.NOT_FOUND),
+    )
+    answer = session.order(request)
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return None
+    found = _described(answer, target)
+    # Registries of earlier specifications need not tell the digest: read the manifest itself.
+    return found or get_manifest(session, repository, target).describe()
+
+
+def store(session: Session, repository: str, target: str, manifest: Manifest) -> bool:
+    """Store a manifest under a tag or its digest, as it is; raises ProtocolError.
+
+    Returns whether the registry took note of a subject (`OCI-Subject`).
+    """
+    request = Request(
+        f"push {reference(session, repository, target)}",
+        "PUT",
+        f"/v2/{repository}/manifests/{target}",
+        (repository_scope(repository, "pull", "push"),),
+        headers={"Content-Type": manifest.media_type},
+        body=Body.of(manifest.content),
+        expect=(HTTPStatus.CREATED,),
+        missing=False,
+    )
+    return session.order(request).header("OCI-Subject") is not None
+
+
+def remove(session: Session, repository: str, target: str) -> None:
+    """Delete by tag or digest; raises ImageNotFound, ProtocolError where it is disabled."""
+    request = Request(
+        f"delete {reference(session, repository, target)}",
+        "DELETE",
+        f"/v2/{repository}/manifests/{target}",
+        (repository_scope(repository, "delete"),),
+        expect=(HTTPStatus.ACCEPTED,),
+    )
+    session.order(request)
+
+
+def delete_tag(session: Session, repository: str, tag: str) -> None:
+    """Delete a tag and leave its manifest; raises Unsupported where the registry never does."""
+    try:
+        remove(session, repository, tag)
+    except ProtocolError as error:
+        if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED):
+            raise
+        remedy = "delete the manifest by digest, or use the embedded engine, which deletes tags"
+        raise Unsupported(error.asked, error.happened, remedy) from error
+
+
+def reference(session: Session, repository: str, target: str) -> str:
+    """How messages name a manifest."""
+    return f"{session.host}/{repository}{'@' if ':' in target else ':'}{target}"
+
+
+def parse(content: bytes, kind: str, asked: str) -> Manifest:
+    """A manifest that a registry sent; raises ProtocolError where it is none."""
+    try:
+        return Manifest.parse(content, kind or OCTET_STREAM)
+    except ValueError as error:
+        raise ProtocolError(asked, f"the manifest is not valid: {error}") from None
+
+
+def _described(answer: Answer, target: str) -> Descriptor | None:
+    digest = target if is_digest(target) else answer.header("Docker-Content-Digest") or ""
+    length = answer.header("Content-Length") or ""
+    kind = media_type(answer.header("Content-Type"))
+    if not (is_digest(digest) and length.isascii() and length.isdigit() and kind):
+        return None
+    return Descriptor(kind, digest, int(length))
+
+
+def _compare(content: bytes, expected: str, asked: str) -> None:
+    found = digest_of(content, algorithm_of(expected))
+    if found != expected:
+        happened = f"the registry sent other content: its digest is {found}, not {expected}"
+        raise PullError(asked, happened, "push the image again")

@@ -1,0 +1,332 @@
+"""A thin OCI client over HTTP (distribution-spec): single requests, and whole images."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+from pytest_registry.clients import blobs, listing, manifests, referrers
+from pytest_registry.clients.blobs import BlobStream
+from pytest_registry.clients.destination import RepositoryDestination
+from pytest_registry.clients.http import Body
+from pytest_registry.clients.retries import RetryPolicy
+from pytest_registry.clients.session import Request, Session, base_url_of
+from pytest_registry.clients.tokens import azure_refresh_token
+from pytest_registry.images.layout_writer import Discard, LayoutWriter
+from pytest_registry.images.platform import OnePlatform, Platform
+from pytest_registry.images.source import ImageSource, Readable, blocks_of
+from pytest_registry.images.transfer import Meter, Progress, transfer
+from pytest_registry.images.upstream import RegistryImage
+from pytest_registry.limits.policy import OperationLimits, Unlimited
+from pytest_registry.oci.descriptor import Descriptor
+from pytest_registry.oci.manifest import Manifest
+from pytest_registry.oci.media_types import OCTET_STREAM
+from pytest_registry.oci.names import check_repository, check_tag, is_digest
+from pytest_registry.security.credentials import Credentials
+
+
+class OciClient:
+    """Speaks to one registry. Safe to share between threads; close it, or use it with `with`.
+
+    `base_url` is `http://HOST:PORT` or `https://HOST[:PORT]`; Docker Hub's names are taken for its
+    API's host. `timeout` is in seconds, for connecting and for each read. `ca_file` is trusted in
+    addition to the system's authorities; `client_cert` is a certificate and its key. The
+    environment's proxies are used, but never for this machine; `~/.netrc` never is.
+
+    Every method raises AuthenticationFailed, RateLimited (429 after waiting), ProtocolError (with
+    `status` and `codes`) or TransferError (no connection); InvalidReference for names that are not
+    the specification's. `push`, `pull` and `copy` hold one slot of `limits`; single requests none.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials | None = None,
+        *,
+        ca_file: Path | None = None,
+        client_cert: tuple[Path, Path] | None = None,
+        timeout: float = 60.0,
+        limits: OperationLimits | None = None,
+        user_agent: str = "pytest-registry",
+        retries: RetryPolicy | None = None,
+    ) -> None:
+        self._session = Session(
+            base_url,
+            credentials,
+            ca_file=ca_file,
+            client_cert=client_cert,
+            timeout=timeout,
+            user_agent=user_agent,
+            retries=retries,
+        )
+        self._limits: OperationLimits = limits or Unlimited()
+
+    @classmethod
+    def for_registry(
+        cls, registry: str, credentials: Credentials | None = None, *, ca_file: Path | None = None
+    ) -> OciClient:
+        """A client of the registry that a reference names (`Reference.registry`).
+
+        HTTPS; plain HTTP on this machine where no `ca_file` is given, as the docker command does.
+        """
+        url = f"https://{registry}" if ca_file is not None else base_url_of(registry)
+        return cls(url, credentials, ca_file=ca_file)
+
+    def __enter__(self) -> OciClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"OciClient({self._session.base_url!r})"
+
+    def close(self) -> None:
+        """End the kept connections."""
+        self._session.close()
+
+    @property
+    def base_url(self) -> str:
+        """The registry's address, ending in a slash."""
+        return self._session.base_url
+
+    @property
+    def host(self) -> str:
+        """The registry's host and port, as references name it."""
+        return self._session.host
+
+    def ping(self) -> None:
+        """Ask `/v2/`: the registry answers and takes the credentials ("Determining Support")."""
+        request = Request(f"reach the registry {self.host}", "GET", "/v2/", missing=False)
+        self._session.order(request)
+
+    # Manifests
+
+    def manifest(self, repository: str, target: str) -> Manifest:
+        """A manifest or index by tag or digest, verified; raises ImageNotFound, PullError."""
+        return manifests.get_manifest(self._session, *_named(repository, target))
+
+    def head(self, repository: str, target: str) -> Descriptor | None:
+        """Type, digest and size in bytes of a manifest; None where there is none."""
+        return manifests.head_manifest(self._session, *_named(repository, target))
+
+    def exists(self, repository: str, target: str) -> bool:
+        """Whether the repository holds the tag or digest."""
+        return self.head(repository, target) is not None
+
+    def put_manifest(self, repository: str, target: str, manifest: Manifest) -> Descriptor:
+        """Store a manifest, to the byte, under a tag or digest; keeps referrers lists."""
+        return referrers.put_manifest(self._session, *_named(repository, target), manifest)
+
+    def delete_manifest(self, repository: str, digest: str) -> None:
+        """Delete a manifest by digest, with its tags; raises ImageNotFound."""
+        referrers.delete_manifest(self._session, *_named(repository, digest))
+
+    def delete_tag(self, repository: str, tag: str) -> None:
+        """Delete a tag, not its manifest; raises ImageNotFound, Unsupported."""
+        manifests.delete_tag(self._session, check_repository(repository), check_tag(tag))
+
+    # Blobs
+
+    def blob(self, repository: str, digest: str, *, size: int | None = None) -> BlobStream:
+        """A blob as a stream, verified while it is read; close it. Raises ImageNotFound."""
+        return blobs.open_blob(self._session, *_named(repository, digest), size)
+
+    def has_blob(self, repository: str, digest: str) -> bool:
+        """Whether the repository holds the blob."""
+        return blobs.has_blob(self._session, *_named(repository, digest))
+
+    def put_blob(
+        self,
+        repository: str,
+        content: bytes | BinaryIO,
+        *,
+        digest: str | None = None,
+        media_type: str = OCTET_STREAM,
+    ) -> Descriptor:
+        """Push a blob, streamed in blocks of 1 MiB, unless the repository holds it already.
+
+        A file is read from where it stands and must be seekable. A `digest` that is given is not
+        checked here: the registry does.
+        """
+        check_repository(repository)
+        size, open_content = _content(content)
+        name = digest or _digest(open_content())
+        blob = Descriptor(media_type, name, size)
+        destination = RepositoryDestination(self._session, repository)
+        if not destination.has(blob):
+            body = Body(size, lambda: blocks_of(open_content()))
+            blobs.upload(self._session, repository, name, body)
+        return blob
+
+    def mount_blob(
+        self,
+        repository: str,
+        digest: str,
+        from_repository: str,
+        content: Callable[[], Readable] | None = None,
+        *,
+        size: int = 0,
+    ) -> bool:
+        """Mount a blob of another repository; returns whether the registry did.
+
+        Where it answers 202 instead, `size` bytes of what `content()` opens are uploaded; nothing
+        is stored where that is None.
+        """
+        check_repository(from_repository)
+        name, digest = _named(repository, digest)
+        if content is None:
+            return blobs.mount(self._session, name, digest, from_repository, None)
+        body = Body(size, lambda: blocks_of(content()))
+        return blobs.mount(self._session, name, digest, from_repository, lambda: body)
+
+    def delete_blob(self, repository: str, digest: str) -> None:
+        """Delete a blob; raises ImageNotFound."""
+        blobs.delete_blob(self._session, *_named(repository, digest))
+
+    # Lists
+
+    def tags(self, repository: str, *, page: int | None = None) -> list[str]:
+        """Every tag, `page` of them per request; raises ImageNotFound."""
+        return listing.list_tags(self._session, check_repository(repository), page)
+
+    def repositories(self, *, page: int | None = None) -> list[str]:
+        """Every repository of the catalog, `page` of them per request."""
+        return listing.list_repositories(self._session, page)
+
+    def referrers(
+        self, repository: str, digest: str, artifact_type: str | None = None
+    ) -> tuple[Descriptor, ...]:
+        """What refers to a manifest, with its `artifactType` and annotations in `extra`.
+
+        Asks the referrers API, or the referrers tag where the registry has no such API.
+        """
+        return referrers.list_referrers(self._session, *_named(repository, digest), artifact_type)
+
+    # Whole images
+
+    def push(
+        self,
+        image: ImageSource,
+        repository: str,
+        tag: str | None = None,
+        *,
+        progress: Progress | None = None,
+    ) -> Descriptor:
+        """Push an image with all that it needs; blobs that are there already are not sent."""
+        _named(repository, tag or "latest")
+        named = manifests.reference(self._session, repository, tag or "latest")
+        with self._limits.push(repository, reference=named) as operation:
+            destination = RepositoryDestination(self._session, repository, tag)
+            return transfer(image, destination, Meter(operation.transferred, progress))
+
+    def pull(
+        self,
+        repository: str,
+        target: str,
+        to: Path | None = None,
+        *,
+        platform: str | None = None,
+        progress: Progress | None = None,
+    ) -> Manifest:
+        """Pull an image, every platform unless one is named, and verify all of it.
+
+        `to`: a directory that becomes (or already is) an OCI layout; None discards the content.
+        """
+        image = self.image(repository, target, platform=platform, all_platforms=platform is None)
+        tag = None if is_digest(target) else target
+        named = manifests.reference(self._session, repository, target)
+        with self._limits.pull(repository, reference=named) as operation:
+            destination = Discard() if to is None else LayoutWriter(to, tag)
+            transfer(image, destination, Meter(operation.transferred, progress))
+            return image.root()
+
+    def copy(
+        self,
+        repository: str,
+        target: str,
+        destination: OciClient,
+        to_repository: str,
+        to_tag: str | None = None,
+        *,
+        platform: str | None = None,
+        progress: Progress | None = None,
+    ) -> Descriptor:
+        """Copy an image, every platform unless one is named; mounts within one registry.
+
+        Holds a push slot of the destination and, where its limits are others, a pull slot here.
+        """
+        _named(to_repository, to_tag or "latest")
+        image = self.image(repository, target, platform=platform, all_platforms=platform is None)
+        same = self._session.same_registry(destination._session)
+        mount_from = repository if same and repository != to_repository else None
+        goal = RepositoryDestination(destination._session, to_repository, to_tag, mount_from)
+        named = manifests.reference(goal.session, to_repository, to_tag or "latest")
+        with ExitStack() as slots:
+            # The pull slot first, as everybody: two copies then never wait for each other.
+            if self._limits is not destination._limits:
+                slots.enter_context(self._limits.pull(repository))
+            push = destination._limits.push(to_repository, reference=named)
+            operation = slots.enter_context(push)
+            return transfer(image, goal, Meter(operation.transferred, progress))
+
+    def image(
+        self,
+        repository: str,
+        target: str = "latest",
+        *,
+        platform: str | None = None,
+        all_platforms: bool = False,
+    ) -> ImageSource:
+        """An image of this registry, to push elsewhere; of an index this machine's platform."""
+        image = RegistryImage(self, *_named(repository, target))
+        if all_platforms:
+            return image
+        return OnePlatform(image, Platform.parse(platform) if platform else Platform.of_machine())
+
+    def exchange_azure_token(self, access_token: str, tenant: str | None = None) -> Credentials:
+        """Credentials for an Azure registry from a Microsoft Entra access token."""
+        return azure_refresh_token(self._session.exchange, self.base_url, access_token, tenant)
+
+
+def _named(repository: str, target: str) -> tuple[str, str]:
+    """Both, if they follow the grammar; they become part of a URL. Raises InvalidReference."""
+    return check_repository(repository), target if is_digest(target) else check_tag(target)
+
+
+def _content(content: bytes | BinaryIO) -> tuple[int, Callable[[], Readable]]:
+    """The size in bytes, and how to read it from the start as often as it takes."""
+    if isinstance(content, bytes):
+        return len(content), lambda: io.BytesIO(content)
+    start = content.tell()
+    size = content.seek(0, io.SEEK_END) - start
+
+    def open_content() -> Readable:
+        content.seek(start)
+        return _KeptOpen(content)
+
+    return size, open_content
+
+
+class _KeptOpen:
+    """A caller's file, which is not ours to close."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int = -1, /) -> bytes:
+        return self._file.read(size)
+
+    def close(self) -> None:
+        return
+
+
+def _digest(stream: Readable) -> str:
+    seen = hashlib.sha256()
+    for block in blocks_of(stream):
+        seen.update(block)
+    return f"sha256:{seen.hexdigest()}"
