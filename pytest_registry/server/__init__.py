@@ -1,0 +1,31 @@
+"""An OCI registry of our own: the distribution specification 1.1 on the standard library.
+
+Read it with the specification at hand. `routes.py` is its table of endpoints, `errors.py` its table
+of error codes; `base`, `blobs`, `uploads`, `manifests`, `tags`, `referrers` and `catalog` are its
+nouns, functions from request to response that know nothing of sockets. `application` stands before
+them, `connection` speaks HTTP, `server` owns the socket and the threads, `store` holds the content.
+"""
+
+from pytest_registry.server.authentication import Account, Authenticator, Challenge
+from pytest_registry.server.errors import ApiError, Code
+from pytest_registry.server.records import RequestRecord
+from pytest_registry.server.request import Request
+from pytest_registry.server.response import Content, Response
+from pytest_registry.server.server import RegistryServer
+from pytest_registry.server.settings import Interceptor, Proceed, ServerSettings
+
+__all__ = [
+    "Account",
+    "ApiError",
+    "Authenticator",
+    "Challenge",
+    "Code",
+    "Content",
+    "Interceptor",
+    "Proceed",
+    "RegistryServer",
+    "Request",
+    "RequestRecord",
+    "Response",
+    "ServerSettings",
+]

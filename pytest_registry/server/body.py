@@ -1,0 +1,165 @@
+"""A request's body, by Content-Length or in chunks (RFC 9112, sections 6 and 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from pytest_registry.server.errors import ApiError, Code
+from pytest_registry.server.stream import ByteStream, LineTooLong
+
+BLOCK = 256 * 1024
+"""Bytes read, hashed and written at once. Larger blocks gain nothing and cost memory per upload."""
+
+_LINE_LIMIT = 8 * 1024
+_TRAILER_LIMIT = 64
+
+
+class Body(Protocol):
+    """What follows a request's head."""
+
+    received: int
+    """Bytes of content that were read so far."""
+
+    @property
+    def length(self) -> int | None:
+        """Bytes in all, None if only the end will tell (chunked)."""
+
+    @property
+    def unread(self) -> int | None:
+        """Bytes that the client still means to send, None if that is unknown, 0 at the end."""
+
+    def read_into(self, view: memoryview) -> int:
+        """Fill `view` as far as the body goes; 0 at its end. Raises ApiError if it breaks off."""
+
+
+def read_all(body: Body, limit: int) -> bytes | None:
+    """The whole body, or None if it is longer than `limit` bytes (the rest stays unread)."""
+    if body.length is not None and body.length > limit:
+        return None
+    buffer = memoryview(bytearray((body.length if body.length is not None else limit) + 1))
+    filled = 0
+    while filled <= limit and (count := body.read_into(buffer[filled:])):
+        filled += count
+    return None if filled > limit else bytes(buffer[:filled])
+
+
+def skip(body: Body) -> None:
+    """Read and forget the rest of the body."""
+    buffer = memoryview(bytearray(BLOCK))
+    while body.read_into(buffer):
+        pass
+
+
+class SizedBody:
+    """A body whose Content-Length says how long it is (0 without one)."""
+
+    def __init__(self, stream: ByteStream, length: int, on_read: Callable[[], None]) -> None:
+        self._stream = stream
+        self._length = length
+        self._on_read = on_read
+        self.received = 0
+
+    @property
+    def length(self) -> int:
+        """The Content-Length."""
+        return self._length
+
+    @property
+    def unread(self) -> int:
+        """Bytes still to come."""
+        return self._length - self.received
+
+    def read_into(self, view: memoryview) -> int:
+        """Fill `view`. Fewer bytes than announced are an abort, never a shorter body.
+
+        What came before the abort is given first, for it may be resumed.
+        """
+        wanted = min(len(view), self.unread)
+        if wanted == 0:
+            return 0
+        self._on_read()
+        count = _fill(self._stream, view[:wanted])
+        if count == 0:
+            raise ApiError(
+                Code.SIZE_INVALID, f"the body ended after {self.received} of {self._length} bytes"
+            )
+        self.received += count
+        return count
+
+
+class ChunkedBody:
+    """A body in chunks. Chunk extensions and trailers are allowed, capped and ignored."""
+
+    def __init__(self, stream: ByteStream, on_read: Callable[[], None]) -> None:
+        self._stream = stream
+        self._on_read = on_read
+        self._chunk = 0
+        self._ended = False
+        self.received = 0
+
+    @property
+    def length(self) -> None:
+        """Unknown until the end."""
+        return
+
+    @property
+    def unread(self) -> int | None:
+        """Unknown until the end."""
+        return 0 if self._ended else None
+
+    def read_into(self, view: memoryview) -> int:
+        """Fill `view` from as many chunks as it takes."""
+        self._on_read()
+        filled = 0
+        while filled < len(view) and not self._ended:
+            if self._chunk == 0:
+                self._next_chunk()
+                continue
+            part = view[filled : filled + self._chunk]
+            if _fill(self._stream, part) < len(part):
+                raise _broken("it ended within a chunk")
+            filled += len(part)
+            self._chunk -= len(part)
+            if self._chunk == 0 and self._line():
+                raise _broken("a chunk is longer than its size")
+        self.received += filled
+        return filled
+
+    def _next_chunk(self) -> None:
+        size = self._line().partition(b";")[0].strip()
+        # int() alone would also take "+1", "0x1" and "1_0": request smuggling lives on that.
+        if not 0 < len(size) <= 16 or size.strip(b"0123456789abcdefABCDEF"):  # noqa: PLR2004
+            raise _broken("a chunk has no size")
+        self._chunk = int(size, 16)
+        if self._chunk == 0:
+            self._skip_trailers()
+            self._ended = True
+
+    def _skip_trailers(self) -> None:
+        for _ in range(_TRAILER_LIMIT):
+            if not self._line():
+                return
+        raise _broken("it has too many trailers")
+
+    def _line(self) -> bytes:
+        try:
+            line = self._stream.line(_LINE_LIMIT)
+        except LineTooLong:
+            raise _broken("a line of its framing is too long") from None
+        if line is None:
+            raise _broken("it ended before its last chunk")
+        return line
+
+
+def _fill(stream: ByteStream, view: memoryview) -> int:
+    try:
+        return stream.read_into(view)
+    except TimeoutError:
+        raise ApiError(Code.SIZE_INVALID, "the body stopped coming", status=408) from None
+    except ConnectionError:
+        raise ApiError(Code.SIZE_INVALID, "the client hung up within the body") from None
+
+
+def _broken(why: str) -> ApiError:
+    return ApiError(Code.SIZE_INVALID, f"the chunked body is broken: {why}")

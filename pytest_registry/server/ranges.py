@@ -1,0 +1,83 @@
+"""Byte ranges: which part of a blob is wanted, and where a chunk of an upload belongs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pytest_registry.server.errors import ApiError, Code
+from pytest_registry.server.request import Request
+
+_SPEC = re.compile(r"([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18})")
+_CHUNK = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Positions of the first and the last byte, both inclusive."""
+
+    first: int
+    last: int
+
+    @property
+    def length(self) -> int:
+        """Bytes in all."""
+        return self.last - self.first + 1
+
+
+def requested_range(request: Request, size: int, tag: str) -> Part | None:
+    """The part that a GET asks for, None for all of it (RFC 9110, section 14.2).
+
+    An unknown unit, several ranges and an If-Range that names other content are answered with the
+    whole, as that section allows or demands. What is malformed, runs backwards or lies behind the
+    end is refused with 416.
+    """
+    text = request.header("range")
+    condition = request.header("if-range")
+    if text is None or (condition is not None and condition != tag):
+        return None
+    unit, equals, wanted = text.partition("=")
+    if equals and unit.strip().lower() != "bytes":
+        return None
+    specs = [spec.strip() for spec in wanted.split(",") if spec.strip()]
+    parts = [_part(spec, size) for spec in specs]
+    if not parts or all(part is None for part in parts):
+        raise _unsatisfiable(size)
+    return parts[0] if len(parts) == 1 else None
+
+
+def chunk_range(request: Request) -> Part | None:
+    """Where a chunk says it belongs ("Pushing a blob in chunks"), None if it does not say."""
+    text = request.header("content-range")
+    if text is None:
+        return None
+    match = _CHUNK.fullmatch(text)
+    if match is None or int(match[1]) > int(match[2]):
+        raise out_of_order(f"Content-Range {text[:60]!r} is not FIRST-LAST")
+    return Part(int(match[1]), int(match[2]))
+
+
+def out_of_order(why: str) -> ApiError:
+    """The error for a chunk that does not continue what was received."""
+    return ApiError(Code.BLOB_UPLOAD_INVALID, why, status=416)
+
+
+def _part(spec: str, size: int) -> Part | None:
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        return None
+    if match[3] is not None:
+        length = min(int(match[3]), size)
+        return Part(size - length, size - 1) if length else None
+    first = int(match[1])
+    last = min(int(match[2]), size - 1) if match[2] else size - 1
+    return Part(first, last) if first <= last else None
+
+
+def _unsatisfiable(size: int) -> ApiError:
+    return ApiError(
+        Code.SIZE_INVALID,
+        "the range cannot be satisfied",
+        status=416,
+        headers={"Content-Range": f"bytes */{size}"},
+    )

@@ -1,0 +1,61 @@
+"""What a handler returns. It knows nothing of sockets; `connection.py` writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+
+class Content(Protocol):
+    """Bytes that are sent block by block, so that a layer of any size needs constant memory."""
+
+    @property
+    def length(self) -> int:
+        """How many bytes `blocks` will give in all."""
+
+    def blocks(self) -> Iterator[bytes | memoryview]:
+        """The bytes, in order. A block is valid until the next one is taken."""
+
+    def close(self) -> None:
+        """Release what is held open. Called exactly once, also when sending broke off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A status, headers and a body: bytes, or `Content` that is streamed.
+
+    `Content-Length` is made from the body unless it is among the headers, as it is in answers to
+    HEAD ("Checking if content exists in the registry").
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Content = b""
+
+    @property
+    def length(self) -> int:
+        """Bytes of the body."""
+        return len(self.body) if isinstance(self.body, bytes) else self.body.length
+
+    def with_(self, headers: Mapping[str, str]) -> Response:
+        """The same response with more headers."""
+        return replace(self, headers={**self.headers, **headers}) if headers else self
+
+    def close(self) -> None:
+        """Release a streamed body."""
+        if not isinstance(self.body, bytes):
+            self.body.close()
+
+
+def content_headers(digest: str, size: int, media_type: str) -> dict[str, str]:
+    """What GET and HEAD of content tell about it ("Pulling manifests", "Pulling blobs").
+
+    The digest is the strongest entity tag there is (RFC 9110, section 8.8.3).
+    """
+    return {
+        "Content-Type": media_type,
+        "Content-Length": str(size),
+        "Docker-Content-Digest": digest,
+        "ETag": f'"{digest}"',
+    }

@@ -1,0 +1,102 @@
+"""The route table ("Endpoints"): which handler answers which method on which path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pytest_registry.oci.names import is_repository
+from pytest_registry.server import base, blobs, catalog, manifests, referrers, tags, uploads
+from pytest_registry.server.errors import ApiError, Code
+from pytest_registry.server.request import Request
+from pytest_registry.server.response import Response
+from pytest_registry.server.store.store import Store
+
+Handler = Callable[[Store, Request], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row: the endpoint's id in the specification, and how it is reached and answered.
+
+    `name` is what records, faults and limits call it. In `path`, `<name>` is a repository and
+    `<reference>` the last part: a tag, a digest or an upload's id.
+    """
+
+    endpoints: str
+    method: str
+    path: str
+    name: str
+    handler: Handler
+
+
+_UPLOADS = "/v2/<name>/blobs/uploads/"
+_UPLOAD = "/v2/<name>/blobs/uploads/<reference>"
+_BLOB = "/v2/<name>/blobs/<reference>"
+_MANIFEST = "/v2/<name>/manifests/<reference>"
+
+ROUTES = (
+    Route("end-3", "GET", _MANIFEST, "manifest", manifests.get),
+    Route("end-3", "HEAD", _MANIFEST, "manifest", manifests.head),
+    Route("end-7a end-7b", "PUT", _MANIFEST, "manifest", manifests.put),
+    Route("end-9", "DELETE", _MANIFEST, "manifest", manifests.delete),
+    Route("end-4a end-4b end-4c end-11", "POST", _UPLOADS, "upload", uploads.start),
+    Route("end-5", "PATCH", _UPLOAD, "upload", uploads.append),
+    Route("end-6", "PUT", _UPLOAD, "upload", uploads.finish),
+    Route("end-13", "GET", _UPLOAD, "upload", uploads.status),
+    Route("end-14", "DELETE", _UPLOAD, "upload", uploads.cancel),
+    Route("end-2", "GET", _BLOB, "blob", blobs.get),
+    Route("end-2", "HEAD", _BLOB, "blob", blobs.head),
+    Route("end-10", "DELETE", _BLOB, "blob", blobs.delete),
+    Route("end-8a end-8b", "GET", "/v2/<name>/tags/list", "tags", tags.list_tags),
+    Route(
+        "end-12a end-12b", "GET", "/v2/<name>/referrers/<reference>", "referrers",
+        referrers.list_referrers,
+    ),
+    Route("end-1", "GET", "/v2/", "base", base.check),
+    Route("", "GET", "/v2/_catalog", "catalog", catalog.list_repositories),
+)  # fmt: skip
+
+
+class Router:
+    """Finds a request's row of a route table."""
+
+    def __init__(self, routes: Sequence[Route] = ROUTES) -> None:
+        by_path: dict[str, dict[str, Route]] = {}
+        for route in routes:
+            by_path.setdefault(route.path, {})[route.method] = route
+        self._paths = [(_pattern(path), methods) for path, methods in by_path.items()]
+
+    def find(self, request: Request) -> Handler:
+        """The handler; fills in the request's route, repository and reference.
+
+        Raises ApiError for an unknown path, a wrong method and a name outside of the grammar.
+        """
+        for pattern, methods in self._paths:
+            match = pattern.fullmatch(request.path)
+            if match is not None:
+                return _enter(request, methods, **match.groupdict())
+        raise ApiError(Code.UNSUPPORTED, f"no such endpoint: {request.path[:200]}", status=404)
+
+
+def _enter(
+    request: Request, methods: dict[str, Route], name: str = "", reference: str = ""
+) -> Handler:
+    route = methods.get(request.method)
+    if route is None and request.method == "HEAD":
+        route = methods.get("GET")  # RFC 9110, section 9.1: both are always supported
+    request.route = next(iter(methods.values())).name
+    request.reference = reference
+    if route is None:
+        raise ApiError(Code.UNSUPPORTED, request.method, headers={"Allow": ", ".join(methods)})
+    if name and not is_repository(name):
+        raise ApiError(Code.NAME_INVALID, name[:200])
+    request.repository = name
+    return route.handler
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """A row's path as a pattern. Slashes at the end do not matter, except within a name."""
+    pattern = path.replace("<name>", "(?P<name>.+)").replace("<reference>", "(?P<reference>[^/]+)")
+    return re.compile(pattern + "?" if path.endswith("/") else pattern, re.DOTALL)

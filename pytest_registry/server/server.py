@@ -1,0 +1,210 @@
+"""The server: a listening socket and a thread for every connection.
+
+Threads, because a registry moves large bodies: receiving, hashing, writing and sending all happen
+outside of the interpreter's lock, and a thread that blocks needs no machinery.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from pytest_registry.server.application import Application
+from pytest_registry.server.clock import Clock
+from pytest_registry.server.connection import Connection, Report
+from pytest_registry.server.records import RequestRecord
+from pytest_registry.server.settings import ServerSettings
+from pytest_registry.server.store.store import open_store
+from pytest_registry.server.tls import server_context
+
+_BACKLOG = 1024
+_CLOSE_SECONDS = 5.0
+_ACCEPT_PAUSE = 0.05
+
+
+class RegistryServer:
+    """An OCI registry on a socket.
+
+    Bound when it is made: `url` is valid at once, and connections wait in the backlog until it
+    serves. As a context manager it serves in a thread; `serve_forever` serves in the caller's.
+    Raises OSError if it cannot bind and StateError if its storage is in use.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = settings
+        self._tls = server_context(settings)
+        self._listener = _listen(settings.host, settings.port)
+        try:
+            self._store = open_store(settings.storage, settings.upload_timeout)
+        except BaseException:
+            self._listener.close()
+            raise
+        log = settings.log
+        self._log: Callable[[str], None] = log if log is not None else _no_log
+        self._report = _report(settings)
+        self._application = Application(
+            self._store, settings.accounts(), settings.interceptor, self._log
+        )
+        self._clock = Clock()
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._stopped = threading.Event()
+        self._serving = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._connections: dict[threading.Thread, socket.socket] = {}
+        self.port = int(self._listener.getsockname()[1])
+        """The port that it listens on."""
+
+    @property
+    def host(self) -> str:
+        """`HOST:PORT`, as it stands in front of a repository's name."""
+        host = self._settings.host
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """`http://HOST:PORT` or `https://HOST:PORT`."""
+        return f"{self._settings.scheme}://{self.host}"
+
+    def start(self) -> None:
+        """Serve in a thread of this process."""
+        self._thread = threading.Thread(target=self.serve_forever, name="registry", daemon=True)
+        self._thread.start()
+
+    def serve_forever(self) -> None:
+        """Accept connections until `stop` or `close` is called."""
+        with self._serving, selectors.DefaultSelector() as selector:
+            selector.register(self._listener, selectors.EVENT_READ)
+            selector.register(self._wake_reader, selectors.EVENT_READ)
+            while not self._stopped.is_set():
+                for key, _ in selector.select():
+                    if key.fileobj is self._listener:
+                        self._accept()
+
+    def stop(self) -> None:
+        """Make `serve_forever` return. May be called from a signal handler, and twice."""
+        self._stopped.set()
+        with contextlib.suppress(OSError):
+            self._wake_writer.send(b".")
+
+    def close(self) -> None:
+        """Stop, cut every connection, drop open uploads, release port and storage.
+
+        Returns after at most a few seconds; what was stored stays on disk. May be called twice.
+        """
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+        with self._serving:
+            if self._listener.fileno() < 0:
+                return
+            for each in (self._listener, self._wake_reader, self._wake_writer):
+                each.close()
+            self._cut_connections()
+            self._store.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _accept(self) -> None:
+        try:
+            accepted, address = self._listener.accept()
+        except BlockingIOError:
+            return  # the client has gone again
+        except OSError as error:
+            self._log(f"cannot accept a connection: {error}")
+            time.sleep(_ACCEPT_PAUSE)  # out of file descriptors: do not spin until some are free
+            return
+        client = f"{address[0]}:{address[1]}"
+        thread = threading.Thread(target=self._serve, args=(accepted, client), daemon=True)
+        self._connections[thread] = accepted
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._log(f"cannot serve {client}: {error}")
+            del self._connections[thread]
+            accepted.close()
+
+    def _serve(self, accepted: socket.socket, client: str) -> None:
+        """One connection's thread."""
+        me = threading.current_thread()
+        try:
+            accepted.settimeout(self._settings.timeout)
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is not None:
+                # Here, not where it was accepted: a client that is slow to shake hands waits alone.
+                accepted = self._tls.wrap_socket(
+                    accepted, server_side=True, do_handshake_on_connect=False
+                )
+                self._connections[me] = accepted
+                accepted.do_handshake()
+            Connection(
+                accepted=accepted,
+                client=client,
+                own_url=self.url,
+                application=self._application,
+                clock=self._clock,
+                report=self._report,
+            ).serve()
+        except OSError as error:
+            self._log(f"{client} broke off: {error}")
+        except Exception:  # the server outlives it, and its log tells
+            self._log(traceback.format_exc())
+        finally:
+            accepted.close()
+            del self._connections[me]
+
+    def _cut_connections(self) -> None:
+        deadline = time.monotonic() + _CLOSE_SECONDS
+        for thread, connection in list(self._connections.items()):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # No http.server: its server_bind asks the DNS for this machine's name, which can stall.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _report(settings: ServerSettings) -> Report | None:
+    """Where finished requests are told of; None costs nothing."""
+    observer, log = settings.observer, settings.log
+    if log is None:
+        return observer
+
+    def report(record: RequestRecord) -> None:
+        log(record.line())
+        if observer is not None:
+            observer(record)
+
+    return report
+
+
+def _no_log(line: str) -> None:
+    """Nobody wants to know."""

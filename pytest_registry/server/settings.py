@@ -1,0 +1,63 @@
+"""How an embedded registry is served."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_registry.server.authentication import Authenticator, Basic, OpenToAll
+from pytest_registry.server.records import RequestRecord
+from pytest_registry.server.request import Request
+from pytest_registry.server.response import Response
+
+if TYPE_CHECKING:
+    from pytest_registry.security.credentials import Credentials
+
+Proceed = Callable[[Request], Response]
+Interceptor = Callable[[Request, Proceed], Response]
+"""Stands before every handler: answers itself, or calls `proceed` and may change its answer. The
+request's route, repository, reference and account are known by then; a refused account is refused
+by `proceed`. It may raise ApiError."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Settings of one server; nothing is read from the environment.
+
+    `port` 0 lets the kernel choose. `storage` is a directory of the server's own, made if missing;
+    None keeps everything in memory. `credentials` asks every client for HTTP Basic; `authenticator`
+    takes precedence over them. `certificate` and `key` (PEM files) make it speak TLS; `client_ca`
+    asks clients for a certificate of that authority. `timeout` is the seconds after which a client
+    that neither sends nor takes a byte is dropped, `upload_timeout` those after which an upload
+    session that nobody continues is forgotten.
+
+    `observer` is called with the record of every finished request, `log` with one line for it (and
+    for what went wrong inside), both in the thread that served it: they must not block.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    storage: Path | None = None
+    credentials: Credentials | None = None
+    authenticator: Authenticator | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    timeout: float = 120.0
+    upload_timeout: float = 3600.0
+    observer: Callable[[RequestRecord], None] | None = None
+    interceptor: Interceptor | None = None
+    log: Callable[[str], None] | None = field(default=None, repr=False)
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return "http" if self.certificate is None else "https"
+
+    def accounts(self) -> Authenticator:
+        """The authenticator that these settings ask for."""
+        if self.authenticator is not None:
+            return self.authenticator
+        return OpenToAll() if self.credentials is None else Basic(self.credentials)

@@ -1,0 +1,132 @@
+"""Contents in files: `blobs/ALGORITHM/XX/DIGEST` whole, `uploads/ID` while they are received.
+
+Both are on one file system, so that a rename makes a content whole at once. There is no fsync: a
+registry of a test run need not survive the machine, and a killed process loses nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+
+from pytest_registry.server.body import BLOCK
+from pytest_registry.server.store.contents import Write
+
+
+class DiskPartial:
+    """A file that grows. It is open only while a request appends to it."""
+
+    def __init__(self, path: str, whole: Callable[[str], str]) -> None:
+        self._path = path
+        self._whole = whole
+        self.size = 0
+
+    @contextmanager
+    def appending(self) -> Iterator[Write]:
+        """Open the file, unbuffered: blocks are large already."""
+        with FileIO(self._path, "a") as file:
+
+            def write(view: memoryview) -> None:
+                while view:
+                    count = file.write(view)
+                    self.size += count
+                    view = view[count:]
+
+            yield write
+
+    def blocks(self) -> Iterator[memoryview]:
+        """Read the file again."""
+        with FileIO(self._path) as file:
+            yield from FileContent(file, 0, self.size).blocks()
+
+    def keep(self, digest: str) -> None:
+        """Rename. Equal content that is already there is replaced by itself."""
+        target = self._whole(digest)
+        if self.size == 0:
+            FileIO(self._path, "a").close()
+        try:
+            os.replace(self._path, target)  # noqa: PTH105 - paths are text here, for speed
+        except FileNotFoundError:
+            Path(target).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.replace(self._path, target)  # noqa: PTH105
+
+    def discard(self) -> None:
+        """Delete the file."""
+        Path(self._path).unlink(missing_ok=True)
+
+
+class FileContent:
+    """A part of an open file."""
+
+    def __init__(self, file: FileIO, start: int, length: int) -> None:
+        self._file = file
+        self._start = start
+        self.length = length
+
+    def part(self, start: int, length: int) -> FileContent:
+        """Only some of it."""
+        return FileContent(self._file, self._start + start, length)
+
+    def blocks(self) -> Iterator[memoryview]:
+        """Read into one buffer again and again: memory stays constant."""
+        buffer = memoryview(bytearray(min(BLOCK, self.length)))
+        self._file.seek(self._start)
+        left = self.length
+        while left:
+            count = self._file.readinto(buffer[:left])
+            if not count:
+                raise ConnectionAbortedError("a stored content is shorter than it was")
+            yield buffer[:count]
+            left -= count
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class DiskContents:
+    """Contents below a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._whole = directory / "blobs"
+        self._partial = directory / "uploads"
+        for each in (self._whole, self._partial):
+            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def begin(self, name: str) -> DiskPartial:
+        """Nothing is created before the first byte (or the end) comes."""
+        return DiskPartial(f"{self._partial}/{name}", self._path)
+
+    def open(self, digest: str) -> FileContent | None:
+        """Open the file."""
+        try:
+            file = FileIO(self._path(digest))
+        except FileNotFoundError:
+            return None
+        return FileContent(file, 0, os.fstat(file.fileno()).st_size)
+
+    def remove(self, digest: str) -> None:
+        """Unlink the file; who reads it still has it."""
+        Path(self._path(digest)).unlink(missing_ok=True)
+
+    def retain(self, digests: set[str]) -> None:
+        """Clear up after a server that was killed."""
+        wanted = {self._path(digest) for digest in digests}
+        for path in self._whole.glob("*/*/*"):
+            if str(path) not in wanted:
+                path.unlink()
+        self.close()
+
+    def close(self) -> None:
+        """Empty the directory of uploads."""
+        shutil.rmtree(self._partial, ignore_errors=True)
+        self._partial.mkdir(mode=0o700, exist_ok=True)
+
+    def _path(self, digest: str) -> str:
+        # A digest was matched against its grammar before: it holds no slash and no dot.
+        algorithm, _, encoded = digest.partition(":")
+        return f"{self._whole}/{algorithm}/{encoded[:2]}/{encoded}"

@@ -1,0 +1,99 @@
+"""The index's events in a file: one line of JSON per change, appended before it takes effect."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pytest_registry.errors import StateError
+from pytest_registry.server.store.index import Event, Index
+
+
+class Journal(Protocol):
+    """Where changes are recorded."""
+
+    def record(self, events: Sequence[Event]) -> None:
+        """Record one change: all of its events or, if OSError is raised, none of them."""
+
+    def close(self) -> None:
+        """Stop recording."""
+
+
+class NoJournal:
+    """For what is kept in memory only."""
+
+    def record(self, events: Sequence[Event]) -> None:
+        """Record nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class FileJournal:
+    """`journal` in a directory, and `lock` beside it, which keeps a second server away."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "journal"
+        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            raise StateError(
+                f"serve from {directory}",
+                "another registry is serving from that directory",
+                "stop it, or name another directory",
+            ) from None
+        self._file = self._open()
+
+    def replay(self, index: Index) -> None:
+        """Bring an empty index to the recorded state, and the file to its shortest form."""
+        with self._path.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                try:
+                    events = json.loads(line)
+                except ValueError:
+                    break  # the server was killed while it wrote this, the last line
+                for event in events:
+                    index.apply(tuple(event))
+        self._rewrite(index)
+
+    def record(self, events: Sequence[Event]) -> None:
+        """Append one line; a half-written one (the disk is full) is taken back."""
+        before = os.fstat(self._file).st_size
+        line = _line(events)
+        try:
+            _write_whole(self._file, line)
+        except OSError:
+            os.ftruncate(self._file, before)
+            raise
+
+    def close(self) -> None:
+        """Close the file and give up the lock."""
+        os.close(self._file)
+        os.close(self._lock)
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        return os.open(self._path, flags, 0o600)
+
+    def _rewrite(self, index: Index) -> None:
+        shorter = self._path.with_suffix(".new")
+        shorter.write_bytes(b"".join(_line([event]) for event in index.events()))
+        shorter.replace(self._path)
+        os.close(self._file)
+        self._file = self._open()
+
+
+def _write_whole(file: int, line: bytes) -> None:
+    if os.write(file, line) != len(line):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _line(events: Sequence[Event]) -> bytes:
+    return json.dumps(events, separators=(",", ":")).encode() + b"\n"

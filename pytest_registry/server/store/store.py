@@ -1,0 +1,158 @@
+"""The store: contents, index and journal, kept in step."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pytest_registry.server.store.contents import Contents, StoredContent
+from pytest_registry.server.store.disk import DiskContents
+from pytest_registry.server.store.index import Event, Index, Repository, StoredManifest
+from pytest_registry.server.store.journal import FileJournal, Journal, NoJournal
+from pytest_registry.server.store.memory import MemoryContents
+from pytest_registry.server.store.uploads import Upload, Uploads
+
+
+class Store:
+    """Every change happens under one lock: content first, then the journal, then the index.
+
+    Names, tags and digests are valid when they come here. A full disk raises OSError and changes
+    nothing. Looking things up takes no lock: single steps on a dictionary are atomic.
+    """
+
+    def __init__(
+        self, contents: Contents, journal: Journal, index: Index, upload_timeout: float
+    ) -> None:
+        self._contents = contents
+        self._journal = journal
+        self._index = index
+        self._lock = threading.Lock()
+        self.uploads = Uploads(contents, upload_timeout)
+
+    def close(self) -> None:
+        """Drop open uploads and release the directory."""
+        self._contents.close()
+        self._journal.close()
+
+    def repository(self, name: str) -> Repository | None:
+        """A repository, to look at only; None if it holds nothing."""
+        return self._index.repositories.get(name)
+
+    def repositories(self) -> list[str]:
+        """The names of all repositories, sorted."""
+        with self._lock:
+            return sorted(self._index.repositories)
+
+    def tags(self, repository: Repository) -> list[str]:
+        """Its tags, sorted as Go's sort.Strings does ("Listing Tags")."""
+        with self._lock:
+            return sorted(repository.tags)
+
+    def referrers(self, repository: Repository, digest: str) -> list[StoredManifest]:
+        """Its manifests with that subject, sorted by digest ("Listing Referrers")."""
+        with self._lock:
+            found = [each for each in repository.manifests.values() if each.subject == digest]
+        return sorted(found, key=lambda each: each.digest)
+
+    def open(self, digest: str) -> StoredContent | None:
+        """The content of that digest."""
+        return self._contents.open(digest)
+
+    def add_upload(self, upload: Upload, digest: str) -> None:
+        """Make an upload a blob of its repository. Its digest must have been checked."""
+        with self._lock:
+            size = upload.size
+            upload.partial.keep(digest)
+            self._add(digest, [("blob", upload.repository, digest, size)])
+
+    def add_manifest(
+        self, name: str, manifest: StoredManifest, content: bytes, tags: Iterable[str]
+    ) -> None:
+        """Store a manifest and point tags at it, all or nothing."""
+        partial = self._contents.begin(f"manifest-{threading.get_ident()}")
+        try:
+            with partial.appending() as write:
+                write(memoryview(content))
+            with self._lock:
+                partial.keep(manifest.digest)
+                events: list[Event] = [("manifest", name, manifest.to_json())]
+                events += [("tag", name, tag, manifest.digest) for tag in tags]
+                self._add(manifest.digest, events)
+        except OSError:
+            partial.discard()
+            raise
+
+    def mount(self, name: str, digest: str, source: str | None) -> bool:
+        """Add a blob of another repository, of any if `source` is None; False if it has it not."""
+        with self._lock:
+            repositories = self._index.repositories
+            among = repositories.values() if source is None else [repositories.get(source)]
+            for repository in among:
+                if repository is not None and digest in repository.blobs:
+                    self._commit([("blob", name, digest, repository.blobs[digest])])
+                    return True
+        return False
+
+    def remove_blob(self, name: str, digest: str) -> bool:
+        """Take a blob out of a repository; False if it is not in it."""
+        with self._lock:
+            repository = self.repository(name)
+            if repository is None or digest not in repository.blobs:
+                return False
+            self._remove(digest, ("no-blob", name, digest))
+            return True
+
+    def remove_manifest(self, name: str, digest: str) -> bool:
+        """Take a manifest and the tags that point to it out of a repository."""
+        with self._lock:
+            repository = self.repository(name)
+            if repository is None or digest not in repository.manifests:
+                return False
+            self._remove(digest, ("no-manifest", name, digest))
+            return True
+
+    def remove_tag(self, name: str, tag: str) -> bool:
+        """Take a tag away; the manifest stays."""
+        with self._lock:
+            repository = self.repository(name)
+            if repository is None or tag not in repository.tags:
+                return False
+            self._commit([("no-tag", name, tag)])
+            return True
+
+    def _add(self, digest: str, events: Sequence[Event]) -> None:
+        try:
+            self._commit(events)
+        except OSError:
+            self._drop_unheld(digest)
+            raise
+
+    def _remove(self, digest: str, event: Event) -> None:
+        self._commit([event])
+        self._drop_unheld(digest)
+
+    def _commit(self, events: Sequence[Event]) -> None:
+        self._journal.record(events)
+        for event in events:
+            self._index.apply(event)
+
+    def _drop_unheld(self, digest: str) -> None:
+        if not self._index.holds(digest):
+            self._contents.remove(digest)
+
+
+def open_store(directory: Path | None, upload_timeout: float) -> Store:
+    """The store in a directory, with what it held when it was closed; in memory for None.
+
+    Raises StateError if another server uses the directory.
+    """
+    index = Index()
+    if directory is None:
+        return Store(MemoryContents(), NoJournal(), index, upload_timeout)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    journal = FileJournal(directory)
+    contents = DiskContents(directory)
+    journal.replay(index)
+    contents.retain(index.digests)
+    return Store(contents, journal, index, upload_timeout)

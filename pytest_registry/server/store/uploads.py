@@ -1,0 +1,99 @@
+"""Upload sessions ("Pushing blobs"): what was received of a blob that is not whole yet."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+import uuid
+
+from pytest_registry.oci.names import algorithm_of
+from pytest_registry.server.body import BLOCK, Body
+from pytest_registry.server.store.contents import Contents, Partial
+
+
+class Upload:
+    """One session. Its methods are called with `lock` held; `size` may be read at any time.
+
+    The content is hashed while it is received. The algorithm is the one that the client announced,
+    or sha256; a digest of another one costs a second reading at the end.
+    """
+
+    def __init__(self, repository: str, algorithm: str, contents: Contents) -> None:
+        self.id = str(uuid.uuid4())
+        self.repository = repository
+        self.lock = threading.Lock()
+        self.resumable = False
+        """Whether a PATCH began it: only then will its client ask how far it came."""
+        self.ended = False
+        self.touched = time.monotonic()
+        self.partial: Partial = contents.begin(self.id)
+        self._use(algorithm)
+
+    @property
+    def size(self) -> int:
+        """Bytes received so far."""
+        return self.partial.size
+
+    def expect(self, digest: str) -> None:
+        """Hash with this digest's algorithm, if nothing was hashed yet."""
+        if self.size == 0:
+            self._use(algorithm_of(digest))
+
+    def receive(self, body: Body) -> None:
+        """Append the whole body. Raises ApiError if it breaks off and OSError on a full disk."""
+        buffer = memoryview(bytearray(BLOCK))
+        with self.partial.appending() as write:
+            while count := body.read_into(buffer):
+                write(buffer[:count])
+                self._hash.update(buffer[:count])
+                self.touched = time.monotonic()
+
+    def digest(self, algorithm: str) -> str:
+        """The digest of what was received."""
+        if algorithm != self._algorithm:
+            self._use(algorithm)
+            for block in self.partial.blocks():
+                self._hash.update(block)
+        return f"{algorithm}:{self._hash.hexdigest()}"
+
+    def _use(self, algorithm: str) -> None:
+        self._algorithm = algorithm
+        self._hash = hashlib.new(algorithm, usedforsecurity=False)
+
+
+class Uploads:
+    """The sessions that are open."""
+
+    def __init__(self, contents: Contents, timeout: float) -> None:
+        self._contents = contents
+        self._timeout = timeout
+        self._sessions: dict[str, Upload] = {}
+
+    def start(self, repository: str, algorithm: str) -> Upload:
+        """Open a session."""
+        self._forget_stale()
+        upload = Upload(repository, algorithm, self._contents)
+        self._sessions[upload.id] = upload
+        return upload
+
+    def find(self, repository: str, identity: str) -> Upload | None:
+        """The open session of that id, if it is of that repository."""
+        upload = self._sessions.get(identity)
+        return upload if upload is not None and upload.repository == repository else None
+
+    def end(self, upload: Upload) -> None:
+        """Close a session and leave nothing of it. Called with its lock held; may be repeated."""
+        upload.ended = True
+        self._sessions.pop(upload.id, None)
+        upload.partial.discard()
+
+    def _forget_stale(self) -> None:
+        # "the server SHOULD eventually timeout unfinished uploads" ("Cancel a blob upload")
+        oldest = time.monotonic() - self._timeout
+        for upload in list(self._sessions.values()):
+            if upload.touched < oldest and upload.lock.acquire(blocking=False):
+                try:
+                    self.end(upload)
+                finally:
+                    upload.lock.release()
