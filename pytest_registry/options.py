@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pytest
 
+DEFAULT = "the default"
+"""The source of a value that nobody gave."""
+
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off", ""})
 
@@ -110,8 +113,8 @@ OPTIONS: tuple[Option, ...] = (
         "engine",
         one_of("auto", "container", "embedded"),
         "auto",
-        "What serves the registry: a container on a Docker or Podman engine; the embedded server; or,"
-        " with auto, a container where an engine answers and has or can pull the image.",
+        "What serves the registry: a container on a Docker or Podman engine; the embedded server;"
+        " or, with auto, a container where an engine answers and has or can pull the image.",
         "ENGINE",
     ),
     Option("image", text, "registry:3", "The registry image that a container runs.", "IMAGE"),
@@ -198,7 +201,7 @@ def _resolve(option: Option, config: pytest.Config, environ: Mapping[str, str]) 
     for given, source in candidates:
         if given is not None:
             return Value(_parse(option, given, source), source)
-    return Value(option.default, "the default")
+    return Value(option.default, DEFAULT)
 
 
 def _parse(option: Option, given: str, source: str) -> Any:
@@ -217,8 +220,5 @@ def _parse(option: Option, given: str, source: str) -> Any:
 def _help(option: Option) -> str:
     if option.default is None or option.is_switch:
         return option.help
-    return (
-        f"{option.help} Default: {option.default:g}."
-        if isinstance(option.default, float)
-        else f"{option.help} Default: {option.default}."
-    )
+    shown = f"{option.default:g}" if isinstance(option.default, float) else option.default
+    return f"{option.help} Default: {shown}."

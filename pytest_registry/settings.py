@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_registry.options import OPTIONS, Value
+from pytest_registry.options import DEFAULT, OPTIONS, Value
 
 RUN_ONLY = frozenset({"keep", "reuse", "start_timeout", "slot_timeout", "state_dir", "sources"})
 """Settings that do not change what a registry is: one that was kept serves all of their values."""
@@ -61,7 +61,11 @@ class Settings:
 
     def source(self, name: str) -> str:
         """Where the option `name` got its value, in words."""
-        return self.sources.get(name, "the default")
+        return self.sources.get(name, DEFAULT)
+
+    def is_default(self, name: str) -> bool:
+        """Whether nobody gave the option `name`."""
+        return self.sources.get(name, DEFAULT) == DEFAULT
 
     def fingerprint(self) -> str:
         """A short name for what makes registries alike; equal for settings that may share one."""

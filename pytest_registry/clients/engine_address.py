@@ -25,12 +25,21 @@ def is_likely() -> bool:
     return os.name != "posix" or _is_named(environment()) or _default_socket().exists()
 
 
+def user_plugins() -> list[str]:
+    """The user's directories of plugins for the docker command, which is given another config."""
+    plugins = _user_config().parent / "cli-plugins"
+    return [str(plugins)] if plugins.is_dir() else []
+
+
+def _user_config() -> Path:
+    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+
+
 def _is_named(found: Mapping[str, str]) -> bool:
     if found.get("DOCKER_HOST") or found.get("DOCKER_CONTEXT"):
         return True
-    config = Path(found.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
     try:
-        return "currentContext" in config.read_text("utf-8")
+        return "currentContext" in _user_config().read_text("utf-8")
     except OSError:
         return False
 

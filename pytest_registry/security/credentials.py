@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 HTPASSWD_ROUNDS = 4
@@ -42,10 +42,15 @@ class Credentials:
         return f"{self.username}:{bcrypt.hashpw(self.password.encode(), salt).decode('ascii')}\n"
 
 
-def client_auth_config(accounts: Mapping[str, Credentials]) -> str:
+def client_auth_config(accounts: Mapping[str, Credentials], plugins: Sequence[str] = ()) -> str:
     """A Docker `config.json` (and containers-auth.json) that logs in to each host of `accounts`.
 
     It is never empty: a config without `auths` makes docker-py fall back to the user's own file.
+    `plugins` are directories in which the docker command finds its plugins.
     """
-    auths = {host: {"auth": credentials._encoded} for host, credentials in accounts.items()}
-    return json.dumps({"auths": auths}, indent=2)
+    config: dict[str, object] = {
+        "auths": {host: {"auth": credentials._encoded} for host, credentials in accounts.items()}
+    }
+    if plugins:
+        config["cliPluginsExtraDirs"] = list(plugins)
+    return json.dumps(config, indent=2)

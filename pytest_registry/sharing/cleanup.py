@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_registry.settings import Settings
+from pytest_registry.sharing.directories import write_private
 from pytest_registry.sharing.liveness import is_held
 from pytest_registry.sharing.run import (
     LABEL_DIRECTORY,
@@ -86,6 +87,26 @@ def remove_labelled(client: docker.DockerClient, labels: dict[str, str]) -> None
     for network in client.api.networks(filters=wanted):
         with _gone_is_fine():
             client.api.remove_network(network["Id"])
+
+
+def note_references(run: Run, daemon_host: str) -> None:
+    """Write down what the container engine holds under the registry's name already.
+
+    Called before the run first uses the engine: what comes later is removed at the end. Raises
+    EngineUnavailable.
+    """
+    if run.references_before.exists():
+        return
+    from filelock import FileLock
+
+    from pytest_registry.clients import docker_sdk
+
+    with contextlib.closing(docker_sdk.connect()) as client:
+        before = references_under(client, daemon_host)
+    # The first to write is right: a later one may see what the first has made since.
+    with FileLock(run.file("references-before.lock"), mode=0o600, fallback_to_soft=False):
+        if not run.references_before.exists():
+            write_private(run.references_before, "".join(f"{name}\n" for name in before))
 
 
 def remove_references(client: docker.DockerClient, run: Run) -> None:

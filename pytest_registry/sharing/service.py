@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 
+from pytest_registry.clients import engine_address
 from pytest_registry.engines.endpoint import Birth, Endpoint, Engine
 from pytest_registry.engines.readiness import tail
 from pytest_registry.engines.select import choose
@@ -22,7 +23,7 @@ def start(run: Run) -> Engine | None:
         engine = choose(run.settings, lambda image: _note_pull(run, image))
         endpoint = engine.start(_birth(run))
         if endpoint.engine == "container":
-            note_references(run, endpoint)
+            cleanup.note_references(run, endpoint.daemon_host)
         write_client_config(run, endpoint)
         state.write_endpoint(run, endpoint.started_in(time.monotonic() - began))
     except RegistryError as error:
@@ -56,23 +57,12 @@ def sweep(run: Run) -> None:
         cleanup.sweep(run.settings)
 
 
-def note_references(run: Run, endpoint: Endpoint) -> None:
-    """Write down what the container engine holds under the registry's name already.
-
-    Called before the run first uses the engine: what comes later is removed at the end.
-    """
-    from pytest_registry.clients import docker_sdk
-
-    with contextlib.closing(docker_sdk.connect()) as client:
-        before = cleanup.references_under(client, endpoint.daemon_host)
-    write_private(run.references_before, "".join(f"{name}\n" for name in before))
-
-
 def write_client_config(run: Run, endpoint: Endpoint) -> None:
     """Make the DOCKER_CONFIG directory that is logged in to the registry."""
     accounts = dict.fromkeys((endpoint.host, endpoint.daemon_host), endpoint.credentials)
     directory = private_directory(run.client_config)
-    write_private(directory / "config.json", client_auth_config(accounts))
+    config = client_auth_config(accounts, engine_address.user_plugins())
+    write_private(directory / "config.json", config)
 
 
 def _note_pull(run: Run, image: str) -> None:

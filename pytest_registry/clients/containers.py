@@ -1,0 +1,84 @@
+"""Containers that tests run from pushed images: testcontainers, told where it is.
+
+This module imports testcontainers at its top and is itself imported only where that is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import HttpWaitStrategy
+
+
+class WebContainer(DockerContainer):
+    """A testcontainers container that serves HTTP on a random port of this machine.
+
+    testcontainers guesses the machine's address and can be wrong (inside a virtual machine with
+    /.dockerenv it names the bridge's gateway), so both ends are said: the port is published on
+    `address`, and `url` is there. Its reaper is not used: it would be one more image to pull, and
+    the run's own keeper removes what bears the run's labels.
+    """
+
+    def __init__(
+        self, image: str, *, port: int, address: str, labels: Mapping[str, str], path: str = "/"
+    ) -> None:
+        """Say what to run; `port` is the container's own, `path` what must answer 200."""
+        with _environment_kept():
+            super().__init__(image)
+        self._port = port
+        self._address = address
+        self.ports[f"{port}/tcp"] = (address, None)  # type: ignore[assignment]
+        self.with_kwargs(labels=dict(labels))
+        self.waiting_for(HttpWaitStrategy(port, path).for_status_code(200))
+
+    def start(self) -> WebContainer:
+        """Start, and wait until it answers; what was started is removed where it does not."""
+        with _without_reaper():
+            try:
+                super().start()
+            except BaseException:
+                self.stop()
+                raise
+        return self
+
+    @property
+    def url(self) -> str:
+        """Where it is served, such as `http://127.0.0.1:32769`."""
+        return f"http://{self._address}:{self.get_exposed_port(self._port)}"
+
+    def get_container_host_ip(self) -> str:
+        """The address that the port is published on."""
+        return self._address
+
+    def _get_exposed_port(self, port: int) -> int:
+        return int(self.get_docker_client().port(self.get_container_id(), port))
+
+
+@contextlib.contextmanager
+def _environment_kept() -> Iterator[None]:
+    """Undo that testcontainers writes DOCKER_HOST into this process's environment."""
+    before = os.environ.get("DOCKER_HOST")
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("DOCKER_HOST", None)
+        else:
+            os.environ["DOCKER_HOST"] = before
+
+
+@contextlib.contextmanager
+def _without_reaper() -> Iterator[None]:
+    """Start without testcontainers' reaper, and leave the setting as it was found."""
+    settings: Any = testcontainers_config
+    before = settings.ryuk_disabled
+    settings.ryuk_disabled = True
+    try:
+        yield
+    finally:
+        settings.ryuk_disabled = before

@@ -1,0 +1,225 @@
+"""The fixtures: what `pytest --fixtures` shows is their manual."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_registry.clients.containers import WebContainer
+    from pytest_registry.clients.docker_sdk import LoggedInClient
+    from pytest_registry.clients.oci import OciClient
+    from pytest_registry.images.image import Image
+    from pytest_registry.images.source import ImageSource
+    from pytest_registry.registry import Registry
+    from pytest_registry.sharing.member import Member
+
+NGINX_REPOSITORY = "samples/nginx"
+
+
+MEMBER = pytest.StashKey["Member"]()
+
+
+class Push(Protocol):
+    """What the `registry_push` fixture is."""
+
+    def __call__(
+        self,
+        source: str | Path | ImageSource | None = None,
+        repository: str | None = None,
+        tag: str = "latest",
+        *,
+        platform: str | None = None,
+    ) -> Image:
+        """Push; see the fixture."""
+
+
+def member_of(config: pytest.Config) -> Member:
+    """This process's part in the run; made, with all that it imports, when it is first needed."""
+    if MEMBER not in config.stash:
+        from pytest_registry.sharing.member import Member
+
+        config.stash[MEMBER] = Member(config)
+    return config.stash[MEMBER]
+
+
+@pytest.fixture(scope="session")
+def registry(request: pytest.FixtureRequest) -> Iterator[Registry]:
+    """A running OCI registry with random credentials, one for the whole run and all its workers.
+
+    It has `url`, `host` (as it stands in a reference), `scheme`, `ca_file`, `credentials`
+    (`username`, `password`), `engine`; `reference(repository, tag)`, `push`, `pull`, `copy`,
+    `image`, `repositories`, `tags`, `manifest`, `blob`, `exists`, `delete`, `referrers`, `limits`.
+
+    It is started when a test first asks for it, and removed after the run, whatever happens.
+    """
+    found = member_of(request.config).registry()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def registry_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., Registry]]:
+    """A function that starts a further registry, for tests that need one of their own.
+
+    `registry_factory(image="registry:2")`: the keywords are options as in the ini file, without
+    their prefix; what is not given is as for the run's registry. It lives until the end of this
+    worker's session, or until the run is killed.
+    """
+    import dataclasses
+
+    from pytest_registry.sharing.member import registry_of
+    from pytest_registry.sharing.owner import Owner
+
+    settings = member_of(request.config).run.settings
+    with ExitStack() as ends:
+
+        def start(**changes: Any) -> Registry:
+            owner = Owner(dataclasses.replace(settings, **changes))
+            ends.callback(owner.finish)
+            further = registry_of(owner.run)
+            ends.callback(further.close)
+            return further
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def registry_client(registry: Registry) -> OciClient:
+    """An OCI client over HTTP that is logged in to the registry; it needs no container engine.
+
+    It pushes, pulls and copies images (within the run's limits), and reads and deletes manifests,
+    blobs, tags and referrers.
+    """
+    return registry.client
+
+
+@pytest.fixture(scope="session")
+def registry_docker_client(registry: Registry) -> LoggedInClient:
+    """A docker-py client that is logged in to the registry, and to nothing of the user's.
+
+    `images.push` and `images.pull` take the run's slots and raise where docker-py would only
+    report. Raises EngineUnavailable where no container engine answers.
+    """
+    return registry.docker
+
+
+@pytest.fixture(scope="session")
+def registry_docker_config(registry: Registry) -> Path:
+    """A directory for DOCKER_CONFIG whose config.json is logged in to the registry only."""
+    return registry.client_config
+
+
+@pytest.fixture
+def registry_env(registry: Registry) -> dict[str, str]:
+    """The environment in which commands are logged in to the registry.
+
+    A copy of this process's with DOCKER_CONFIG, REGISTRY_AUTH_FILE and DOCKER_HOST: for
+    `subprocess.run([...], env=registry_env)` with docker, podman, buildah, skopeo, crane, oras.
+    """
+    from pytest_registry.clients.environment import client_environment
+
+    registry.expect_engine_use()
+    return client_environment(registry.client_config)
+
+
+@pytest.fixture
+def registry_namespace(request: pytest.FixtureRequest) -> str:
+    """A repository prefix that is this test's alone, such as `test-push-3f9a1c`."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
+    return f"{name or 'test'}-{secrets.token_hex(3)}"
+
+
+@pytest.fixture
+def registry_push(
+    request: pytest.FixtureRequest, registry: Registry, registry_namespace: str
+) -> Push:
+    """A function that pushes an image into this test's own namespace, and returns it.
+
+    `registry_push("nginx")`: the source is as for `registry.push`, the sample image if none is
+    given. Another `repository` than `NAMESPACE/NAME` may be given.
+    """
+    from pytest_registry.registry import repository_of
+    from pytest_registry.sample import push_or_sample
+
+    settings = member_of(request.config).run.settings
+
+    def push(
+        source: str | Path | ImageSource | None = None,
+        repository: str | None = None,
+        tag: str = "latest",
+        *,
+        platform: str | None = None,
+    ) -> Image:
+        if repository is None:
+            name = repository_of(settings.sample_image if source is None else source)
+            repository = f"{registry_namespace}/{name}"
+        return push_or_sample(registry, settings, source, repository, tag, platform=platform)
+
+    return push
+
+
+@pytest.fixture
+def registry_images(request: pytest.FixtureRequest, registry: Registry) -> list[Image]:
+    """The images of this test's `push_image` marks, the closest mark's first.
+
+    `@pytest.mark.push_image("nginx", repository="samples/nginx", tag="latest")` pushes once per
+    run, before the test, whether or not it asks for this fixture. Without a source it is the
+    sample image.
+    """
+    from pytest_registry.sample import push_or_sample
+
+    member = member_of(request.config)
+
+    def push(
+        source: str | Path | ImageSource | None = None,
+        *,
+        repository: str = NGINX_REPOSITORY,
+        tag: str = "latest",
+        platform: str | None = None,
+    ) -> Image:
+        name = f"push {source!r} {repository}:{tag} {platform}"
+        return member.once(
+            name,
+            lambda: push_or_sample(
+                registry, member.run.settings, source, repository, tag, platform=platform
+            ),
+        )
+
+    return [push(*mark.args, **mark.kwargs) for mark in request.node.iter_markers("push_image")]
+
+
+@pytest.fixture(scope="session")
+def registry_nginx_image(request: pytest.FixtureRequest, registry: Registry) -> Image:
+    """The sample image (nginx) in the registry as `samples/nginx`, pushed once per run.
+
+    It has `reference`, `repository`, `tag`, `digest` (the registry's), `size` in bytes, and
+    `synthetic`: why it is a made-up image and not nginx, empty if it is nginx. That happens only
+    where neither an engine nor the upstream registry has it and no other one was asked for.
+    """
+    from pytest_registry.sample import push_or_sample
+
+    member = member_of(request.config)
+    settings = member.run.settings
+    return member.once(
+        "sample", lambda: push_or_sample(registry, settings, None, NGINX_REPOSITORY, "latest")
+    )
+
+
+@pytest.fixture(scope="session")
+def registry_nginx_container(
+    registry: Registry, registry_nginx_image: Image
+) -> Iterator[WebContainer]:
+    """A container started from the pushed `samples/nginx`, ready to answer at its `url`.
+
+    A testcontainers `DockerContainer` on a random port of 127.0.0.1, one per worker. Raises
+    EngineUnavailable where no container engine answers.
+    """
+    with registry.run(registry_nginx_image) as container:
+        yield container

@@ -1,0 +1,76 @@
+"""Images in a container engine: pushed to the run's registry, and pulled from it into the engine.
+
+Workers share the engine's tags: a lock file for each keeps one process from removing what another
+one is about to use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_registry.clients.docker_sdk import LoggedInClient
+
+
+def push_local(engine: LoggedInClient, source: str, reference: str, locks: Path) -> None:
+    """Tag the engine's image `source` as `reference`, push it, and take the tag away again.
+
+    Raises PushError, AuthenticationFailed; the tag goes in any case, but for one that was there.
+    """
+    repository, _, tag = reference.rpartition(":")
+    with hold(reference, locks):
+        was_there = is_local(engine, reference)
+        engine.api.tag(source, repository, tag)
+        try:
+            engine.images.push(repository, tag=tag)
+        finally:
+            if not was_there:
+                forget(engine, reference)
+
+
+def pull_local(engine: LoggedInClient, reference: str, locks: Path, *, fresh: bool) -> None:
+    """Pull `reference` into the engine; `fresh`: without what the engine has of it already.
+
+    Layers that other images of the engine share are never sent again: the engine knows them.
+    Raises PullError, ImageNotFound, AuthenticationFailed.
+    """
+    with hold(reference, locks):
+        pull_held(engine, reference, fresh=fresh)
+
+
+def pull_held(engine: LoggedInClient, reference: str, *, fresh: bool) -> None:
+    """Pull a reference that this process holds already; otherwise as `pull_local`."""
+    if fresh:
+        forget(engine, reference)
+    engine.images.pull(reference)
+
+
+def is_local(engine: LoggedInClient, reference: str) -> bool:
+    """Whether the engine holds an image under this name."""
+    from pytest_registry.clients.docker_sdk import has_image
+
+    return has_image(engine, reference)
+
+
+def forget(engine: LoggedInClient, reference: str) -> None:
+    """Remove a name from the engine, and the image if that was its last one and nobody uses it."""
+    from docker.errors import APIError
+
+    # 404: there is none. 409: a container runs from it, and keeps it.
+    with contextlib.suppress(APIError):
+        engine.api.remove_image(reference)
+
+
+@contextlib.contextmanager
+def hold(reference: str, locks: Path) -> Iterator[None]:
+    """Have the engine's name `reference` for this process while the context lasts."""
+    from filelock import FileLock
+
+    locks.mkdir(mode=0o700, exist_ok=True)
+    name = hashlib.sha256(reference.encode()).hexdigest()[:24]
+    with FileLock(locks / f"{name}.lock", mode=0o600, fallback_to_soft=False, poll_interval=0.01):
+        yield

@@ -1,0 +1,350 @@
+"""The registry as tests hold it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_registry.clients import engine_address
+from pytest_registry.engines.endpoint import Endpoint
+from pytest_registry.errors import (
+    EngineUnavailable,
+    ImageNotFound,
+    RegistryEnded,
+    RegistryError,
+    Unsupported,
+)
+from pytest_registry.images.image import Image
+from pytest_registry.limits.policy import OperationLimits
+from pytest_registry.oci.names import Reference, check_repository, check_tag
+from pytest_registry.security.credentials import Credentials
+
+if TYPE_CHECKING:
+    from pytest_registry.clients.containers import WebContainer
+    from pytest_registry.clients.docker_sdk import LoggedInClient
+    from pytest_registry.clients.oci import OciClient
+    from pytest_registry.images.source import ImageSource
+    from pytest_registry.oci.descriptor import Descriptor
+    from pytest_registry.oci.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a registry has around it in its run.
+
+    `client_config` is the DOCKER_CONFIG directory, `locks` a directory for lock files, `labels`
+    mark what is made in a container engine, `upstream` is where images come from. `find_end` tells
+    whether an operation failed because the registry ended; `note_engine_use` is called before a
+    container engine is first used for the registry.
+    """
+
+    client_config: Path
+    locks: Path
+    labels: Mapping[str, str]
+    upstream: str
+    find_end: Callable[[str], RegistryEnded | None]
+    note_engine_use: Callable[[], None]
+
+
+class Registry:
+    """A running OCI registry that one is logged in to.
+
+    Every operation raises RegistryEnded where it failed because the registry is gone.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, limits: OperationLimits, surroundings: Surroundings
+    ) -> None:
+        self._endpoint = endpoint
+        self._around = surroundings
+        self.limits = limits
+
+    def __repr__(self) -> str:
+        return f"<Registry {self.url} ({self._endpoint.detail})>"
+
+    @property
+    def url(self) -> str:
+        """The registry's root, such as `http://127.0.0.1:32768`."""
+        return self._endpoint.url
+
+    @property
+    def host(self) -> str:
+        """Host and port, as they stand in a reference."""
+        return self._endpoint.host
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return self._endpoint.scheme
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The certificate authority to trust, None for plain HTTP."""
+        return Path(self._endpoint.ca_file) if self._endpoint.ca_file is not None else None
+
+    @property
+    def credentials(self) -> Credentials:
+        """The account: `username` and `password`."""
+        return self._endpoint.credentials
+
+    @property
+    def engine(self) -> str:
+        """What serves the registry: `container` or `embedded`."""
+        return self._endpoint.engine
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """How the registry is reached, and why it is served as it is."""
+        return self._endpoint
+
+    @property
+    def client_config(self) -> Path:
+        """A DOCKER_CONFIG directory that is logged in to this registry, and to no other."""
+        return self._around.client_config
+
+    def reference(self, repository: str, tag: str = "latest") -> str:
+        """`HOST/REPOSITORY:TAG`; raises InvalidReference."""
+        return f"{self.host}/{check_repository(repository)}:{check_tag(tag)}"
+
+    @cached_property
+    def client(self) -> OciClient:
+        """A client for the registry over HTTP, logged in, that needs no container engine."""
+        from pytest_registry.clients.oci import OciClient
+
+        return OciClient(self.url, self.credentials, ca_file=self.ca_file, limits=self.limits)
+
+    @cached_property
+    def docker(self) -> LoggedInClient:
+        """A docker-py client that is logged in to the registry; raises EngineUnavailable."""
+        from pytest_registry.clients.docker_sdk import LoggedInClient
+
+        self._around.note_engine_use()
+        return LoggedInClient.log_in(
+            self._endpoint.daemon_host, self.credentials, self.client_config, self.limits
+        )
+
+    def expect_engine_use(self) -> None:
+        """Prepare for tests that use the container engine by commands of their own."""
+        if engine_address.is_likely():
+            with contextlib.suppress(EngineUnavailable):
+                self._around.note_engine_use()
+
+    @cached_property
+    def has_container_engine(self) -> bool:
+        """Whether a Docker or Podman engine answers on this machine."""
+        if not engine_address.is_likely():
+            return False
+        with contextlib.suppress(EngineUnavailable):
+            return self.docker is not None
+        return False
+
+    def close(self) -> None:
+        """Close the clients; the registry itself goes on."""
+        for name in ("client", "docker"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).close()
+
+    def push(
+        self,
+        source: str | Path | ImageSource,
+        repository: str | None = None,
+        tag: str = "latest",
+        *,
+        platform: str | None = None,
+    ) -> Image:
+        """Push an image and return it as the registry holds it.
+
+        `source` is a name (an image of the container engine if it has it, else of the upstream
+        registry), the path of an archive or OCI layout, or an image made by `synthetic_image`.
+        `repository` is the source's own name without registry where it is not given. `platform`
+        picks one of an index, `OS/ARCHITECTURE`; else it is this machine's.
+
+        Raises PushError, ImageNotFound, RateLimited, AuthenticationFailed, InvalidReference.
+        """
+        name = repository or repository_of(source)
+        target = Reference(self.host, check_repository(name), check_tag(tag))
+        with self._explained(f"push {source} to {target}"):
+            found = self.find(source, platform=platform)
+            if found is None:
+                self._push_from_engine(str(source), target)
+            else:
+                self.client.push(found, name, tag)
+            return self.image(name, tag)
+
+    def find(
+        self, source: str | Path | ImageSource, *, platform: str | None = None
+    ) -> ImageSource | None:
+        """Where a source's content comes from, its manifest read; None for the container engine.
+
+        Raises ImageNotFound, RateLimited, TransferError.
+        """
+        if isinstance(source, str) and platform is None and self._engine_has(source):
+            return None
+        from pytest_registry.images.sources import resolve
+
+        found = resolve(source, upstream=self._around.upstream, platform=platform)
+        found.root()
+        return found
+
+    def pull(self, image: Image | str, tag: str | None = None, *, fresh: bool = False) -> Image:
+        """Pull an image of this registry: into the container engine where one answers.
+
+        Without an engine all its content is fetched, verified and dropped; `registry.client.pull`
+        keeps it in a directory. `fresh` removes the engine's local tag first, so that the layers
+        really travel. Raises PullError, ImageNotFound, AuthenticationFailed.
+        """
+        repository, tag = _named(image, tag)
+        with self._explained(f"pull {self.reference(repository, tag)}"):
+            if self.has_container_engine:
+                from pytest_registry.images.engine import pull_local
+
+                reference = f"{self._endpoint.daemon_host}/{repository}:{tag}"
+                pull_local(self.docker, reference, self._around.locks, fresh=fresh)
+            else:
+                self.client.pull(repository, tag)
+            return self.image(repository, tag)
+
+    @contextlib.contextmanager
+    def run(self, image: Image, *, port: int = 80, path: str = "/") -> Iterator[WebContainer]:
+        """A container of a pushed image that serves HTTP, ready to answer at its `url`.
+
+        It is pulled from this registry first. `port` is the container's own, and `path` must
+        answer 200. Raises EngineUnavailable, PullError, Unsupported for a synthetic image.
+        """
+        if image.synthetic:
+            raise Unsupported(
+                f"run {image.reference}",
+                f"it is a synthetic image with nothing to run in it: {image.synthetic}",
+                "have the sample image in the engine before the run (docker pull nginx), or name"
+                " one that is at hand with --registry-sample-image",
+            )
+        from pytest_registry.clients.containers import WebContainer
+        from pytest_registry.images.engine import hold, pull_held
+
+        reference = f"{self._endpoint.daemon_host}/{image.repository}:{image.tag}"
+        address = self.host.rpartition(":")[0]
+        with self._explained(f"run {reference}"), hold(reference, self._around.locks):
+            pull_held(self.docker, reference, fresh=False)
+            container = WebContainer(
+                reference, port=port, address=address, labels=self._around.labels, path=path
+            )
+            container.start()
+        try:
+            yield container
+        finally:
+            container.stop()
+
+    def image(self, repository: str, tag: str = "latest") -> Image:
+        """An image that the registry holds; raises ImageNotFound."""
+        reference = self.reference(repository, tag)
+        with self._explained(f"look at {reference}"):
+            manifest = self.client.manifest(repository, tag)
+            return Image(
+                reference, repository, tag, manifest.digest, self._size(repository, manifest)
+            )
+
+    def copy(
+        self, image: Image | str, destination: Registry, repository: str, tag: str | None = None
+    ) -> Image:
+        """Copy an image of this registry to another one, or to another repository of it.
+
+        Raises TransferError and its subclasses.
+        """
+        from_repository, from_tag = _named(image, None)
+        with self._explained(f"copy {self.reference(from_repository, from_tag)}"):
+            self.client.copy(
+                from_repository, from_tag, destination.client, repository, tag or from_tag
+            )
+            return destination.image(repository, tag or from_tag)
+
+    def repositories(self) -> list[str]:
+        """Every repository, sorted."""
+        with self._explained("list the repositories"):
+            return self.client.repositories()
+
+    def tags(self, repository: str) -> list[str]:
+        """A repository's tags, sorted; none where there is no such repository."""
+        with self._explained(f"list the tags of {repository}"):
+            try:
+                return self.client.tags(repository)
+            except ImageNotFound:
+                return []
+
+    def manifest(self, repository: str, target: str = "latest") -> Manifest:
+        """A manifest or index by tag or digest; raises ImageNotFound."""
+        with self._explained(f"read the manifest of {repository} {target}"):
+            return self.client.manifest(repository, target)
+
+    def blob(self, repository: str, digest: str) -> bytes:
+        """A blob's content, verified; raises ImageNotFound."""
+        with (
+            self._explained(f"read the blob {digest} of {repository}"),
+            contextlib.closing(self.client.blob(repository, digest)) as stream,
+        ):
+            return stream.read()
+
+    def exists(self, repository: str, target: str = "latest") -> bool:
+        """Whether the registry holds this tag or digest."""
+        with self._explained(f"look for {repository} {target}"):
+            return self.client.exists(repository, target)
+
+    def delete(self, repository: str, target: str = "latest") -> None:
+        """Delete the manifest behind a tag or digest, with all its tags; raises ImageNotFound."""
+        with self._explained(f"delete {repository} {target}"):
+            digest = self.client.manifest(repository, target).digest
+            self.client.delete_manifest(repository, digest)
+
+    def referrers(
+        self, repository: str, digest: str, artifact_type: str | None = None
+    ) -> tuple[Descriptor, ...]:
+        """What refers to a manifest (signatures, SBOMs), filtered by type where one is given."""
+        with self._explained(f"list what refers to {digest} in {repository}"):
+            return self.client.referrers(repository, digest, artifact_type)
+
+    @contextlib.contextmanager
+    def _explained(self, asked: str) -> Iterator[None]:
+        """Say that the registry ended, where that is why an operation failed."""
+        try:
+            yield
+        except RegistryError as error:
+            if not isinstance(error, RegistryEnded) and (end := self._around.find_end(asked)):
+                raise end from error
+            raise
+
+    def _engine_has(self, name: str) -> bool:
+        if not self.has_container_engine:
+            return False
+        from pytest_registry.clients.docker_sdk import has_image
+
+        return has_image(self.docker, name)
+
+    def _push_from_engine(self, source: str, target: Reference) -> None:
+        from pytest_registry.images.engine import push_local
+
+        reference = f"{self._endpoint.daemon_host}/{target.repository}:{target.tag}"
+        push_local(self.docker, source, reference, self._around.locks)
+
+    def _size(self, repository: str, manifest: Manifest) -> int:
+        below = sum(
+            self._size(repository, self.client.manifest(repository, each.digest))
+            for each in manifest.manifests
+        )
+        return manifest.size + below
+
+
+def _named(image: Image | str, tag: str | None) -> tuple[str, str]:
+    if isinstance(image, Image):
+        return image.repository, tag or image.tag
+    return check_repository(image), check_tag(tag or "latest")
+
+
+def repository_of(source: str | Path | ImageSource) -> str:
+    """The repository for a source that is pushed without one: its own name, less the registry."""
+    if isinstance(source, str):
+        return Reference.parse(source).repository.removeprefix("library/")
+    name = source.stem if isinstance(source, Path) else source.name
+    return check_repository(name.lower())

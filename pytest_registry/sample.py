@@ -1,0 +1,46 @@
+"""The sample image: nginx, or a made-up one where nginx is not to be had, and says so."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_registry.errors import TransferError
+from pytest_registry.images.image import Image
+from pytest_registry.registry import Registry
+from pytest_registry.settings import Settings
+
+if TYPE_CHECKING:
+    from pytest_registry.images.source import ImageSource
+
+
+def push_or_sample(
+    registry: Registry,
+    settings: Settings,
+    source: str | Path | ImageSource | None,
+    repository: str,
+    tag: str = "latest",
+    *,
+    platform: str | None = None,
+) -> Image:
+    """Push `source`, or the sample image for None; raises what `Registry.push` raises.
+
+    Only the sample image, and only where the settings did not name it, is replaced by a synthetic
+    one if neither an engine nor the upstream registry can give it.
+    """
+    if source is not None:
+        return registry.push(source, repository, tag, platform=platform)
+    if settings.is_default("sample_image"):
+        try:
+            registry.find(settings.sample_image, platform=platform)
+        except TransferError as error:
+            return _push_synthetic(registry, repository, tag, error.happened)
+    return registry.push(settings.sample_image, repository, tag, platform=platform)
+
+
+def _push_synthetic(registry: Registry, repository: str, tag: str, why: str) -> Image:
+    from pytest_registry.images.synthetic import synthetic_image
+
+    pushed = registry.push(synthetic_image(), repository, tag)
+    return dataclasses.replace(pushed, synthetic=why)

@@ -1,0 +1,105 @@
+"""This process's part in the run: the controller owns the run, a worker is told of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_registry import options
+from pytest_registry.engines.endpoint import Endpoint
+from pytest_registry.errors import RegistryError
+from pytest_registry.images.image import Image
+from pytest_registry.limits.operations import Limits
+from pytest_registry.limits.policy import LimitPolicy
+from pytest_registry.registry import Registry, Surroundings
+from pytest_registry.settings import Settings
+from pytest_registry.sharing import attach, cleanup, state
+from pytest_registry.sharing.once import once
+from pytest_registry.sharing.owner import Owner
+from pytest_registry.sharing.run import Run
+
+WORKER_INPUT = "pytest_registry"
+"""The name under which xdist's `workerinput` carries the run."""
+
+
+class Member:
+    """One process of the run, made when it first has to do with the registry."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._owner: Owner | None = None
+        self._told: Run | None = None
+
+    @property
+    def run(self) -> Run:
+        """The run; the controller begins it now if it has not. Raises StateError."""
+        told = getattr(self._config, "workerinput", {}).get(WORKER_INPUT)
+        if told is not None:
+            return self._run_of_worker(json.loads(told))
+        if self._owner is None:
+            self._owner = Owner(Settings.of(options.resolve(self._config)))
+        return self._owner.run
+
+    @property
+    def begun(self) -> Run | None:
+        """The run if this process owns it and it has begun."""
+        return self._owner.run if self._owner is not None else None
+
+    def tell(self, workerinput: dict[str, Any]) -> None:
+        """Tell a worker of the run, or why there is none (raised where a test asks)."""
+        try:
+            told = {"run": self.run.to_json()}
+        except RegistryError as error:
+            told = {"error": state.error_to_json(error)}
+        workerinput[WORKER_INPUT] = json.dumps(told)
+
+    def registry(self) -> Registry:
+        """The run's registry, started if this is the first process to ask."""
+        return registry_of(self.run)
+
+    def once(self, name: str, make: Callable[[], Image]) -> Image:
+        """An image that is made once per run."""
+        return Image(**once(self.run, name, lambda: dataclasses.asdict(make())))
+
+    def finish(self) -> None:
+        """End the run, if this process owns one, and wait until nothing of it is left."""
+        if self._owner is not None:
+            self._owner.finish()
+
+    def _run_of_worker(self, told: dict[str, Any]) -> Run:
+        if self._told is None:
+            if "error" in told:
+                raise state.error_from_json(told["error"])
+            self._told = Run.from_json(told["run"])
+        return self._told
+
+
+def registry_of(run: Run) -> Registry:
+    """A handle for the registry of a run, started if nobody has; raises what the start raised."""
+    endpoint = attach.attach(run)
+    return Registry(
+        endpoint,
+        _limits(run, endpoint),
+        Surroundings(
+            client_config=run.client_config,
+            locks=run.file("references"),
+            labels=run.labels,
+            upstream=run.settings.upstream,
+            find_end=lambda asked: attach.find_end(run, asked),
+            note_engine_use=lambda: cleanup.note_references(run, endpoint.daemon_host),
+        ),
+    )
+
+
+def _limits(run: Run, endpoint: Endpoint) -> Limits:
+    from pytest_registry.limits.directory import registry_directory
+    from pytest_registry.limits.ring import RingSlots
+
+    settings = run.settings
+    policy = LimitPolicy(settings.pull_limit, settings.push_limit, settings.slot_timeout)
+    slots = RingSlots(registry_directory(endpoint.host, run.file("limits")))
+    return Limits(slots, policy, log=run.events)
