@@ -46,7 +46,7 @@ class ImageSource(Protocol):
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """What messages call it; of a made image, one that a repository may have."""
 
     @property
     def flaws(self) -> Flaws:

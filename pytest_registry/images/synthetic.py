@@ -64,7 +64,7 @@ class SyntheticImage(StoredImage):
     def broken(self, kind: Kind) -> SyntheticImage:
         """The same image, broken on purpose: see `images.broken`."""
         manifest, blobs, flaws = broken(kind, self.manifest, self.blobs)
-        name = f"{self.name}, broken: {kind}"
+        name = f"{self.name}-{kind}"
         return replace(self, name=name, manifest=manifest, blobs=blobs, flaws=flaws)
 
 
@@ -254,7 +254,7 @@ def _seed(recipe: _Recipe, platform: Platform, number: int) -> str:
 
 
 def _name(recipe: _Recipe) -> str:
-    return f"synthetic image (seed {recipe.seed})"
+    return f"synthetic-{recipe.seed}"
 
 
 def _refused(given: str, accepted: str) -> OptionError:

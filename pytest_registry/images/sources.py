@@ -1,0 +1,80 @@
+"""From what users write to an image that can be pushed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from pytest_registry.errors import ImageNotFound, InvalidReference
+from pytest_registry.images.docker_archive import ARCHIVE_FILE, docker_archive
+from pytest_registry.images.files import DirectoryFiles, Files, TarFiles
+from pytest_registry.images.layout import LayoutImage
+from pytest_registry.images.layout_writer import INDEX_FILE
+from pytest_registry.images.platform import OnePlatform, Platform
+from pytest_registry.images.source import ImageSource
+from pytest_registry.images.upstream import RegistryImage, RegistryReader
+from pytest_registry.oci.names import DOCKER_HUB, Reference
+
+
+class Connect(Protocol):
+    """How a registry is reached: `OciClient.for_registry` in all but tests."""
+
+    def __call__(self, registry: str, /) -> RegistryReader:
+        """A client of the registry that a reference names."""
+
+
+def resolve(
+    source: str | Path | ImageSource,
+    *,
+    connect: Connect,
+    upstream: str = DOCKER_HUB,
+    platform: str | None = None,
+    all_platforms: bool = False,
+) -> ImageSource:
+    """The image that `source` means.
+
+    A string is a reference, of the `upstream` registry where it names none; of an index it is the
+    image for `platform`, this machine's by default, or everything with `all_platforms`. A Path is
+    an OCI layout (directory or tar) or an archive of `docker save`; of these everything is taken
+    that is there. An image is what it is, or its part for `platform`.
+
+    Nothing is read of a registry yet. Raises InvalidReference, OptionError, ImageNotFound.
+    """
+    wanted = None if platform is None else Platform.parse(platform)
+    if isinstance(source, str):
+        image = referenced(source, connect, upstream)
+        return image if all_platforms else OnePlatform(image, wanted or Platform.of_machine())
+    if isinstance(source, Path):
+        source = archive(source)
+    return source if wanted is None else OnePlatform(source, wanted)
+
+
+def referenced(text: str, connect: Connect, upstream: str = DOCKER_HUB) -> RegistryImage:
+    """The image, or index, of a registry that a reference names; raises InvalidReference."""
+    try:
+        reference = Reference.parse(text, default_registry=upstream)
+    except InvalidReference as error:
+        if not text or not Path(text).exists():
+            raise
+        remedy = "give a file or directory as pathlib.Path(...): a string is a registry's reference"
+        raise InvalidReference(error.asked, error.happened, remedy) from None
+    return RegistryImage(connect(reference.registry), reference.repository, reference.target)
+
+
+def archive(path: Path, tag: str | None = None) -> ImageSource:
+    """The image in an OCI layout or an archive: the one called `tag`, or the only one.
+
+    An index is taken whole; where the archive holds but a part of it, this machine's platform.
+    Raises ImageNotFound.
+    """
+    files: Files = DirectoryFiles(path) if path.is_dir() else TarFiles(path)
+    if files.size(INDEX_FILE) is not None:
+        layout = LayoutImage(files, str(path), tag)
+        return layout if layout.is_whole() else OnePlatform(layout)
+    if files.size(ARCHIVE_FILE) is not None:
+        return docker_archive(files, str(path), tag)
+    raise ImageNotFound(
+        f"read {path}",
+        f"it holds neither {INDEX_FILE} nor {ARCHIVE_FILE}",
+        "give an OCI layout (directory or tar) or what `docker save` wrote",
+    )
