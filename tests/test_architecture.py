@@ -22,10 +22,11 @@ PACKAGE = "pytest_registry"
 # From top to bottom: a part imports those in the rows below its own, never one in the same row.
 # A module that differs from the rest of its part has its own row. A new part needs a place first.
 LAYERS = (
-    ("__init__",),
+    ("__init__", "__main__"),
     ("plugin",),
     ("fixtures",),
     ("sharing",),
+    ("sample",),
     ("registry",),
     ("engines",),
     ("images.engine",),  # a source that asks the engine; the others are bytes and protocols
