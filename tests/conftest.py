@@ -73,7 +73,8 @@ def engine_missing() -> str:
 
 def images_missing(client: docker.DockerClient) -> str:
     """Which of our images the engine lacks, and what to do; empty where it has them all."""
-    present = {tag for image in client.images.list() for tag in image.tags}
+    tags = (tag for image in client.images.list() for tag in image.tags)
+    present = {tag.removeprefix("localhost/") for tag in tags}  # as Podman names what it loads
     absent = [name for name in IMAGES if name not in present]
     return f"the engine lacks {', '.join(absent)}: run tools/engine" if absent else ""
 
