@@ -62,6 +62,7 @@ class Registry:
         self._endpoint = endpoint
         self._around = surroundings
         self.limits = limits
+        self._others = contextlib.ExitStack()
 
     def __repr__(self) -> str:
         return f"<Registry {self.url} ({self._endpoint.detail})>"
@@ -144,6 +145,7 @@ class Registry:
 
     def close(self) -> None:
         """Close the clients; the registry itself goes on."""
+        self._others.close()
         for name in ("client", "docker"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
@@ -186,7 +188,9 @@ class Registry:
             return None
         from pytest_registry.images.sources import resolve
 
-        found = resolve(source, upstream=self._around.upstream, platform=platform)
+        found = resolve(
+            source, connect=self._reach, upstream=self._around.upstream, platform=platform
+        )
         found.root()
         return found
 
@@ -314,6 +318,12 @@ class Registry:
             if not isinstance(error, RegistryEnded) and (end := self._around.find_end(asked)):
                 raise end from error
             raise
+
+    def _reach(self, registry: str, /) -> OciClient:
+        """A client of another registry, where images come from; closed with this one."""
+        from pytest_registry.clients.oci import OciClient
+
+        return self._others.enter_context(OciClient.for_registry(registry))
 
     def _engine_has(self, name: str) -> bool:
         if not self.has_container_engine:

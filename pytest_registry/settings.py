@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_registry.options import DEFAULT, OPTIONS, Value
 
-RUN_ONLY = frozenset({"keep", "reuse", "start_timeout", "slot_timeout", "state_dir", "sources"})
-"""Settings that do not change what a registry is: one that was kept serves all of their values."""
+RUN_ONLY = frozenset(
+    {"keep", "reuse", "start_timeout", "slot_timeout", "state_dir", "sample_image", "upstream"}
+)
+"""Options that do not change what a registry is: one that was kept serves all of their values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,11 @@ class Settings:
         """Whether nobody gave the option `name`."""
         return self.sources.get(name, DEFAULT) == DEFAULT
 
-    def fingerprint(self) -> str:
-        """A short name for what makes registries alike; equal for settings that may share one."""
-        alike = {k: v for k, v in self.to_json().items() if k not in RUN_ONLY}
-        return hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()[:16]
+    def differences(self, other: Settings) -> list[str]:
+        """The options that keep a registry of `other` from serving a run of these settings."""
+        return [
+            f"{option.name} ({getattr(other, option.name)!r}, not {getattr(self, option.name)!r})"
+            for option in OPTIONS
+            if option.name not in RUN_ONLY
+            and getattr(other, option.name) != getattr(self, option.name)
+        ]

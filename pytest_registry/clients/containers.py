@@ -15,7 +15,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 
 
-class WebContainer(DockerContainer):
+class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, see pyproject.toml
     """A testcontainers container that serves HTTP on a random port of this machine.
 
     testcontainers guesses the machine's address and can be wrong (inside a virtual machine with
@@ -32,7 +32,7 @@ class WebContainer(DockerContainer):
             super().__init__(image)
         self._port = port
         self._address = address
-        self.ports[f"{port}/tcp"] = (address, None)  # type: ignore[assignment]
+        self.ports[f"{port}/tcp"] = (address, None)
         self.with_kwargs(labels=dict(labels))
         self.waiting_for(HttpWaitStrategy(port, path).for_status_code(200))
 

@@ -180,7 +180,7 @@ _Client = TypeVar("_Client", bound=docker.DockerClient)
 
 def _connect(kind: type[_Client], timeout: float) -> _Client:
     if not engine_address.is_likely():
-        raise _no_engine("DOCKER_HOST is not set, and there is no socket of Docker or Podman")
+        raise _no_engine("nobody listens where DOCKER_HOST, the context or the usual sockets are")
     try:
         client: _Client = kind.from_env(timeout=timeout, environment=engine_address.environment())
     except ENGINE_ERRORS as error:

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
+
+DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
 
 def environment() -> Mapping[str, str]:
     """The environment, with Podman's socket as DOCKER_HOST where that is the only engine."""
     found = dict(os.environ)
-    if not _is_named(found) and not _default_socket().exists():
-        for socket in _podman_sockets(found):
-            if socket.exists():
-                return {**found, "DOCKER_HOST": f"unix://{socket}"}
+    if not _is_named(found) and not _accepts(DEFAULT_SOCKET):
+        for path in _podman_sockets(found):
+            if _accepts(path):
+                return {**found, "DOCKER_HOST": f"unix://{path}"}
     return found
 
 
 def is_likely() -> bool:
-    """Whether it is worth asking: False where no engine is named and no socket exists.
+    """Whether it is worth asking: False where no engine is named and no socket takes connections.
 
-    Importing docker-py costs some 100 ms, which a run without an engine need not pay.
+    Importing docker-py costs some 100 ms, which a run without an engine need not pay; and docker-py
+    never closes a socket that it could not connect, which users who make warnings errors see.
     """
-    return os.name != "posix" or _is_named(environment()) or _default_socket().exists()
+    if os.name != "posix":
+        return True
+    found = environment()
+    scheme, _, path = (found.get("DOCKER_HOST") or "").partition("://")
+    if scheme:
+        return scheme != "unix" or _accepts(Path(path))
+    return _is_named(found) or _accepts(DEFAULT_SOCKET)
 
 
 def user_plugins() -> list[str]:
@@ -44,8 +54,14 @@ def _is_named(found: Mapping[str, str]) -> bool:
         return False
 
 
-def _default_socket() -> Path:
-    return Path("/var/run/docker.sock")
+def _accepts(path: Path) -> bool:
+    """Whether somebody listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def _podman_sockets(found: Mapping[str, str]) -> list[Path]:

@@ -27,9 +27,14 @@ class EmbeddedEngine:
         from pytest_registry.server import RegistryServer, ServerSettings
 
         storage = None if self._in_memory else birth.storage
-        settings = ServerSettings(storage=storage, credentials=birth.credentials)
+        self._log = birth.log.open("a", buffering=1, encoding="utf-8")
+        settings = ServerSettings(
+            storage=storage,
+            credentials=birth.credentials,
+            log=lambda line: print(line, file=self._log),
+        )
         self._server = RegistryServer(settings)
-        self._server.__enter__()
+        self._server.start()
         self._storage = birth.storage
         return Endpoint(
             engine="embedded",
@@ -51,6 +56,7 @@ class EmbeddedEngine:
         server, self._server = self._server, None
         if server is not None:
             server.close()
+            self._log.close()
             with suppress(FileNotFoundError):
                 shutil.rmtree(self._storage)
         self._stopped.set()

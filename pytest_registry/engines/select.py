@@ -18,16 +18,23 @@ NoteOfPull = Callable[[str], None]
 process dies meanwhile."""
 
 
-def choose(settings: Settings, note_pull: NoteOfPull) -> Engine:
-    """The engine that the settings ask for; raises EngineUnavailable where it cannot be used."""
+def choose(settings: Settings, note_pull: NoteOfPull, addition: str = "") -> Engine:
+    """The engine that the settings ask for; raises EngineUnavailable where it cannot be used.
+
+    `addition` is said after the reason for the choice.
+    """
+    asked_for = f"asked for by {settings.source('engine')}{addition}"
     if settings.engine == "embedded":
-        return _embedded(settings, f"asked for by {settings.source('engine')}")
+        return _embedded(settings, asked_for)
     if settings.engine == "container":
-        return _container(settings, note_pull, f"asked for by {settings.source('engine')}")
+        return _container(settings, note_pull, asked_for)
     try:
-        return _container(settings, note_pull, "an engine answers and has the image")
+        return _container(
+            settings, note_pull, f"a container engine answers and has the image{addition}"
+        )
     except RegistryError as error:
-        return _embedded(settings, f"could not {error.asked}: {error.happened}")
+        why = f"no container: could not {error.asked}: {error.happened}"
+        return _embedded(settings, f"{why}{addition}")
 
 
 def _embedded(settings: Settings, reason: str) -> Engine:

@@ -42,6 +42,7 @@ def clean(run: Run) -> None:
             remove_references(client, run)
             remove_pulled(client, run)
     remove_directory(run.directory)
+    _remove_if_empty(run.directory.parent, run.settings)
 
 
 def remove_directory(directory: Path) -> None:
@@ -137,6 +138,14 @@ def references_under(client: docker.DockerClient, host: str) -> list[str]:
     for image in client.api.images():
         names += [*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())]
     return [name for name in names if name.startswith(f"{host}/")]
+
+
+def _remove_if_empty(runs: Path, settings: Settings) -> None:
+    """Remove the directories above the runs' own, unless others or the user have use for them."""
+    with contextlib.suppress(OSError):
+        runs.rmdir()
+        if settings.state_dir is None:
+            runs.parent.rmdir()
 
 
 def _used_container_engine(run: Run) -> bool:

@@ -18,6 +18,7 @@ from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.registry import Registry, Surroundings
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import attach, cleanup, state
+from pytest_registry.sharing.directories import state_directory
 from pytest_registry.sharing.once import once
 from pytest_registry.sharing.owner import Owner
 from pytest_registry.sharing.run import Run
@@ -101,5 +102,8 @@ def _limits(run: Run, endpoint: Endpoint) -> Limits:
 
     settings = run.settings
     policy = LimitPolicy(settings.pull_limit, settings.push_limit, settings.slot_timeout)
-    slots = RingSlots(registry_directory(endpoint.host, run.file("limits")))
+    # A registry that other runs use too has one set of slots for all runs of this user.
+    shared = settings.keep or settings.reuse
+    base = state_directory(settings.state_dir) / "limits" if shared else run.file("limits")
+    slots = RingSlots(registry_directory(endpoint.host, base))
     return Limits(slots, policy, log=run.events)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import importlib.metadata
 import json
 import os
 import platform
@@ -15,6 +17,8 @@ from typing import Any
 from pytest_registry.settings import Settings
 from pytest_registry.sharing.directories import private_directory, state_directory, write_private
 from pytest_registry.sharing.liveness import Lifeline
+
+TRIES = 10
 
 LABEL_RUN = "pytest-registry.run"
 LABEL_MACHINE = "pytest-registry.machine"
@@ -41,6 +45,14 @@ class Run:
 
         The directory gets its name only when its life is held: until then nobody sweeps it away.
         """
+        for _ in range(TRIES):
+            # The last run to end removes the empty directories above it, perhaps just now.
+            with contextlib.suppress(FileNotFoundError):
+                return cls._create(settings)
+        return cls._create(settings)
+
+    @classmethod
+    def _create(cls, settings: Settings) -> tuple[Run, Lifeline]:
         base = runs_directory(settings)
         name = f"{os.getpid()}-{secrets.token_hex(6)}"
         run = cls(name, base / name, settings, this_machine(), os.getpid())
@@ -155,6 +167,11 @@ class Run:
 def runs_directory(settings: Settings) -> Path:
     """The directory that holds a directory for each run of this user; raises StateError."""
     return private_directory(state_directory(settings.state_dir) / "runs")
+
+
+def version() -> str:
+    """The plugin's version."""
+    return importlib.metadata.version("pytest-registry")
 
 
 def this_machine() -> str:

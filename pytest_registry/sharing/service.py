@@ -11,7 +11,7 @@ from pytest_registry.engines.readiness import tail
 from pytest_registry.engines.select import choose
 from pytest_registry.errors import RegistryError
 from pytest_registry.security.credentials import Credentials, client_auth_config
-from pytest_registry.sharing import cleanup, state
+from pytest_registry.sharing import cleanup, kept, state
 from pytest_registry.sharing.directories import private_directory, write_private
 from pytest_registry.sharing.run import Run
 
@@ -20,11 +20,13 @@ def start(run: Run) -> Engine | None:
     """Start the registry and write the run's state; None where that failed and was told."""
     began = time.monotonic()
     try:
-        engine = choose(run.settings, lambda image: _note_pull(run, image))
+        engine = _choose(run)
         endpoint = engine.start(_birth(run))
         if endpoint.engine == "container":
             cleanup.note_references(run, endpoint.daemon_host)
         write_client_config(run, endpoint)
+        if run.settings.keep:
+            kept.mark(run)
         state.write_endpoint(run, endpoint.started_in(time.monotonic() - began))
     except RegistryError as error:
         state.write_error(run, error)
@@ -63,6 +65,17 @@ def write_client_config(run: Run, endpoint: Endpoint) -> None:
     directory = private_directory(run.client_config)
     config = client_auth_config(accounts, engine_address.user_plugins())
     write_private(directory / "config.json", config)
+
+
+def _choose(run: Run) -> Engine:
+    """The engine of the settings; a kept registry where one may be used again."""
+    why_new = ""
+    if run.settings.reuse:
+        engine, why_new = kept.find(run.settings)
+        if engine is not None:
+            return engine
+        why_new = f"; no kept registry was used again: {why_new}"
+    return choose(run.settings, lambda image: _note_pull(run, image), why_new)
 
 
 def _note_pull(run: Run, image: str) -> None:
