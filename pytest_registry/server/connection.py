@@ -15,7 +15,7 @@ from pytest_registry.server.head import HEAD_LIMIT, Head, bad_request, parse_hea
 from pytest_registry.server.records import RequestRecord
 from pytest_registry.server.request import Request, unquote
 from pytest_registry.server.response import Response
-from pytest_registry.server.stream import ByteStream, LineTooLong
+from pytest_registry.server.stream import ByteStream, LineTooLong, NotHttp
 
 Report = Callable[[RequestRecord], None]
 
@@ -73,6 +73,8 @@ class Connection:
             request = self._request(head)
         except LineTooLong:
             return self._refuse(bad_request("its head is too long", status=431))
+        except NotHttp:
+            return self._refuse(bad_request("this is no HTTP (does the client speak TLS?)"))
         except ApiError as error:
             return self._refuse(error)
         response = self._application.answer(request)

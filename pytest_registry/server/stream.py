@@ -5,10 +5,15 @@ from __future__ import annotations
 import socket
 
 _RECEIVE = 16 * 1024
+_FIRST, _BEYOND_TEXT = 0x20, 0x7F
 
 
 class LineTooLong(Exception):
     """No end of the line (or head) within the limit."""
+
+
+class NotHttp(Exception):
+    """What comes is no text: most likely TLS, spoken to a server that speaks none."""
 
 
 class ByteStream:
@@ -22,7 +27,14 @@ class ByteStream:
         """A request's head without its empty line; None if the client is done.
 
         Raises LineTooLong over `limit` bytes and ConnectionError if it breaks off in the middle.
+        Raises NotHttp at the first byte: Docker tries TLS first, and would wait 10 s for an answer.
         """
+        if not self._ahead:
+            self._ahead = self._connection.recv(_RECEIVE)
+        # RFC 9112, section 2.2: empty lines before a request are to be ignored.
+        self._ahead = self._ahead.lstrip(b"\r\n")
+        if self._ahead and not _FIRST < self._ahead[0] < _BEYOND_TEXT:
+            raise NotHttp
         return self._until(b"\r\n\r\n", limit)
 
     def line(self, limit: int) -> bytes | None:
