@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,9 +19,9 @@ from pathlib import Path
 from pytest_registry.errors import StateError
 from pytest_registry.limits.descriptors import Descriptors
 from pytest_registry.limits.directory import LimitWarning, no_real_locks
-from pytest_registry.limits.slots import UNKNOWN_HOLDER, Event, Holder
+from pytest_registry.limits.slots import Event, Holder
 
-TICK = 0.25
+TICK = 0.2
 """Seconds after which a waiter looks again even if nothing hung up."""
 TRANSITION = 0.002
 """Seconds between two looks at a slot that is locked but has no pipe open: its holder is just
@@ -49,10 +50,10 @@ class SlotFiles:
     def take(self, owner: object, holder: Holder) -> bool:
         """Lock a free slot for `owner`, described by `holder`; never waits; raises StateError."""
         with self._descriptors.lock:
-            return any(
-                index not in self._held and self._lock(index, owner, holder)
-                for index in range(len(self._locks))
-            )
+            for index in range(len(self._locks)):
+                if index not in self._held and self._lock(index, owner, holder):
+                    return True
+            return False
 
     def give_back(self, owner: object) -> None:
         """Free the slot of `owner`, if it has one. First the lock, then the pipe that wakes."""
@@ -80,7 +81,7 @@ class SlotFiles:
         """Who holds slots now. One that takes a slot at this moment may still show the last."""
         for lock, reader in zip(self._locks, self._readers, strict=True):
             if has_writer(reader):
-                yield _holder(os.pread(lock, _LINE, 0))
+                yield Holder.from_line(os.pread(lock, _LINE, 0))
 
     def _lock(self, index: int, owner: object, holder: Holder) -> bool:
         lock = self._locks[index]
@@ -89,7 +90,7 @@ class SlotFiles:
             writer = open_writer(self._descriptors, self._pipes[index])
             self._held[index] = owner, writer
             self._still_there(index)
-            os.pwrite(lock, holder.now().to_line()[:_LINE], 0)
+            os.pwrite(lock, holder.to_line(time.time())[:_LINE], 0)
         except BlockingIOError:
             return False
         except BaseException as error:
@@ -175,10 +176,3 @@ def _open_pipe(descriptors: Descriptors, pipe: str, flags: int) -> int:
         with suppress(FileExistsError):
             os.mkfifo(pipe, 0o600)
         return descriptors.open(pipe, flags)
-
-
-def _holder(line: bytes) -> Holder:
-    try:
-        return Holder.from_line(line.partition(b"\n")[0])
-    except (ValueError, KeyError, TypeError):
-        return UNKNOWN_HOLDER

@@ -70,7 +70,7 @@ class LaneClaim:
             if self not in lane.queue:
                 lane.queue.append(self)
             if self in lane.next_in_turn():
-                self._holder = self._holder.now()
+                self._holder = self._holder.since_now()
                 lane.held.append(self)
                 lane.queue.remove(self)
                 self._close()

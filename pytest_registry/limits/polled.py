@@ -7,6 +7,7 @@ slot is noticed only at the next look, and whoever looks first gets it: no order
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,7 +88,7 @@ class PolledClaim:
         try:
             if lock_descriptor(lock, blocking=False):
                 # Beside the lock, because Windows lets nobody read what is locked.
-                _described_by(path).write_bytes(self._holder.now().to_line())
+                _described_by(path).write_bytes(self._holder.to_line(time.time()))
                 self._lock, self._path = lock, path
                 return True
         except OSError as error:

@@ -11,7 +11,7 @@ ever waited for is that a descriptor hangs up, which the kernel does for the dea
 
 A process that is stopped (SIGSTOP) while it is first in the queue would hold up everybody. On a
 slow tick each waiter therefore looks for a slot that stays unused, and passes over whoever is
-before it if it sees the same one twice.
+before it if it sees the same one twice: after three ticks at most.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pytest_registry.limits.directory import private_directory
 from pytest_registry.limits.files import TICK, SlotFiles, agreed_count, has_writer
 from pytest_registry.limits.policy import Kind
 from pytest_registry.limits.slots import Event, Holder
-from pytest_registry.limits.tickets import Tickets
+from pytest_registry.limits.tickets import Ahead, Tickets
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +96,24 @@ class RingClaim:
         self._holder = holder
         self._number: int | None = None
         self._place: int | None = None
-        self._ahead: int | None = None
+        self._ahead: Ahead | None = None
         self._tick_at = 0.0
+        self._passed = -1
         self._idle: dict[int, bytes] = {}
 
     def attempt(self) -> bool:
         """Take a free slot unless somebody who came earlier still waits; else queue."""
         if self._number is None:
             return self._arrive() or self._join()
-        if self._ahead is not None and (not has_writer(self._ahead) or self._tick(self._number)):
+        if self._ahead is not None and self._changed(self._ahead, self._number):
             self._watch(self._number)
         return self._ahead is None and self._take()
 
     def event(self) -> Event:
         """The hang-up of who is before us; of any slot if we are first."""
-        return self._slots.next_event() if self._ahead is None else Event([self._ahead], TICK)
+        if self._ahead is None:
+            return self._slots.next_event()
+        return Event([self._ahead.reader], TICK)
 
     def release(self) -> None:
         """Leave the queue and give back the slot; nothing in a child that was forked since."""
@@ -125,17 +128,19 @@ class RingClaim:
     def _arrive(self) -> bool:
         """Take a slot without queueing, which only an empty queue allows."""
         last = self._tickets.last()
-        self._watch(last + 1)
-        if self._ahead is not None:
-            return False
-        self._tickets.pass_over(last)
+        if last > self._tickets.passed():
+            self._watch(last + 1)
+            if self._ahead is not None:
+                return False
+            self._tickets.pass_over(last)
         return self._slots.take(self, self._holder)
 
     def _join(self) -> bool:
         self._number = self._tickets.draw()
         self._place = self._tickets.stand(self._number)
         self._tick_at = time.monotonic() + TICK
-        self._watch(self._number)
+        if self._ahead is None or self._ahead.number != self._number - 1:
+            self._watch(self._number)
         return self._ahead is None and self._take()
 
     def _take(self) -> bool:
@@ -148,27 +153,40 @@ class RingClaim:
 
     def _leave(self) -> None:
         """Close both pipes; closing our own wakes who is behind us."""
-        for descriptor in (self._ahead, self._place):
-            if descriptor is not None:
-                self._descriptors.close(descriptor)
-        self._ahead = self._place = None
+        self._unwatch()
+        if self._place is not None:
+            self._descriptors.close(self._place)
+            self._place = None
 
     def _watch(self, number: int) -> None:
-        if self._ahead is not None:
-            self._descriptors.close(self._ahead)
+        self._unwatch()
         self._ahead = self._tickets.ahead_of(number)
 
-    def _tick(self, number: int) -> bool:
-        """Whether it is time for the slow look; passes over all before us if a slot stays unused.
+    def _unwatch(self) -> None:
+        if self._ahead is not None:
+            self._descriptors.close(self._ahead.reader)
+            self._ahead = None
 
-        Whoever should have taken it is stopped. The line of a slot's last holder tells whether it
-        was used in between, as each holder's differs in its time.
-        """
+    def _changed(self, ahead: Ahead, number: int) -> bool:
+        """Whether who is before us has left, or, on the slow tick, need not be waited for."""
+        if not has_writer(ahead.reader):
+            return True
         now = time.monotonic()
         if now < self._tick_at:
             return False
         self._tick_at = now + TICK
-        before, self._idle = self._idle, self._slots.idle()
-        if any(before.get(index) == line for index, line in self._idle.items()):
+        if self._stalled():
             self._tickets.pass_over(number - 1)
-        return True
+        return self._tickets.passed() >= ahead.number
+
+    def _stalled(self) -> bool:
+        """Whether a slot was free at the last tick and since: whoever is to take it is stopped.
+
+        The line of a slot's last holder tells of any use, as each differs in its time. As long as
+        the queue moves from tick to tick there is no need to look at the slots.
+        """
+        passed_before, self._passed = self._passed, self._tickets.passed()
+        before, self._idle = self._idle, {}
+        if passed_before == self._passed:
+            self._idle = self._slots.idle()
+        return any(before.get(index) == line for index, line in self._idle.items())

@@ -7,13 +7,15 @@ and asyncio alike, whatever the mechanism is.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 from pytest_registry.limits.policy import Kind
+
+_SEPARATOR = "\x1f"
+"""ASCII's unit separator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +29,35 @@ class Holder:
     since: float
     pid: int
 
-    def now(self) -> Holder:
+    def since_now(self) -> Holder:
         """The same, holding from now on."""
         return replace(self, since=time.time())
 
-    def to_line(self) -> bytes:
-        """One line of JSON, with its line feed."""
-        return json.dumps({name: getattr(self, name) for name in self.__slots__}).encode() + b"\n"
+    def to_line(self, since: float) -> bytes:
+        """One line for a slot's file. Not JSON: making that took 5 us of a slot's 20.
+
+        Whoever has a line feed or a unit separator in his name shows as unknown.
+        """
+        parts = (
+            self.worker,
+            self.test,
+            self.operation,
+            self.repository,
+            repr(since),
+            str(self.pid),
+            "\n",
+        )
+        return _SEPARATOR.join(parts).encode(errors="replace")
 
     @classmethod
     def from_line(cls, line: bytes) -> Holder:
-        """Read what `to_line` wrote; raises ValueError, KeyError or TypeError for anything else."""
-        return cls(**json.loads(line))
+        """Read what `to_line` wrote; UNKNOWN_HOLDER for anything else, as a line half written."""
+        first = line.partition(b"\n")[0].decode(errors="replace")
+        try:
+            worker, test, operation, repository, since, pid, _ = first.split(_SEPARATOR)
+            return cls(worker, test, operation, repository, float(since), int(pid))
+        except ValueError:
+            return UNKNOWN_HOLDER
 
     def describe(self, now: float) -> str:
         """One phrase for people; `now` is in seconds of the epoch."""

@@ -196,7 +196,7 @@ class Turn:
             _check_order(operation, running)
         self._operation = operation
         self._asker = self._setting.who()
-        patience = Patience(self._what(), self._setting.policy.timeout, self._setting.report)
+        patience = Patience(self._what, self._setting.policy.timeout, self._setting.report)
         for claim in self._needed(operation):
             self._claims.append(claim)  # before the first attempt, so that `_give_up` knows it
             for event in turns(claim, patience):

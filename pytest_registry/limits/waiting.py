@@ -20,7 +20,9 @@ NEXT_REPORT = 30.0
 class Patience:
     """How long one operation still waits, over all slots that it needs."""
 
-    def __init__(self, what: str, timeout: float, report: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, what: Callable[[], str], timeout: float, report: Callable[[str], None] | None
+    ) -> None:
         self._what = what
         self._timeout = timeout
         self._report = report
@@ -42,12 +44,14 @@ class Patience:
             return left
         if now >= self._report_at:
             self._report_at = now + NEXT_REPORT
-            self._report(f"waiting for {now - self._began:.0f} s for {self._what}; {_held(claim)}")
+            self._report(
+                f"waiting for {now - self._began:.0f} s for {self._what()}; {_held(claim)}"
+            )
         return min(left, self._report_at - now)
 
     def _over(self, claim: Claim) -> SlotTimeout:
         return SlotTimeout(
-            f"get {self._what}",
+            f"get {self._what()}",
             f"none came free within {self._timeout:g} s; {_held(claim)}",
             "give the slots' timeout more seconds, raise the limit if the registry allows it, or"
             " see why the holders take so long",
