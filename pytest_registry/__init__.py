@@ -1,1 +1,55 @@
-"""A real OCI registry for a test suite: one per run, logged in to, filled, never overloaded."""
+"""A real OCI registry for a test suite: one per run, logged in to, filled, never overloaded.
+
+The names here are the product's interface; everything else may change. They are imported when they
+are first used, so that loading the plugin costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_registry.clients.containers import WebContainer
+    from pytest_registry.clients.docker_sdk import LoggedInClient
+    from pytest_registry.clients.oci import OciClient
+    from pytest_registry.errors import RegistryError
+    from pytest_registry.fixtures import Push
+    from pytest_registry.images.image import Image
+    from pytest_registry.images.synthetic import synthetic_image
+    from pytest_registry.limits.operations import Limits
+    from pytest_registry.registry import Registry
+    from pytest_registry.security.credentials import Credentials
+
+_MODULES = {
+    "Credentials": "security.credentials",
+    "Image": "images.image",
+    "Limits": "limits.operations",
+    "LoggedInClient": "clients.docker_sdk",
+    "OciClient": "clients.oci",
+    "Push": "fixtures",
+    "Registry": "registry",
+    "RegistryError": "errors",
+    "WebContainer": "clients.containers",
+    "synthetic_image": "images.synthetic",
+}
+
+__all__ = [
+    "Credentials",
+    "Image",
+    "Limits",
+    "LoggedInClient",
+    "OciClient",
+    "Push",
+    "Registry",
+    "RegistryError",
+    "WebContainer",
+    "synthetic_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

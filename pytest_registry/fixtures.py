@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_registry.clients.oci import OciClient
     from pytest_registry.images.image import Image
     from pytest_registry.images.source import ImageSource
+    from pytest_registry.limits.operations import Limits
     from pytest_registry.registry import Registry
     from pytest_registry.sharing.member import Member
 
@@ -24,6 +25,9 @@ NGINX_REPOSITORY = "samples/nginx"
 
 
 MEMBER = pytest.StashKey["Member"]()
+
+BEHIND_MARKS = {"push_image": "registry_images", "registry_limits": "registry_limits"}
+"""A mark, and the fixture that does what it says."""
 
 
 class Push(Protocol):
@@ -195,6 +199,20 @@ def registry_images(request: pytest.FixtureRequest, registry: Registry) -> list[
     return [push(*mark.args, **mark.kwargs) for mark in request.node.iter_markers("push_image")]
 
 
+@pytest.fixture
+def registry_limits(request: pytest.FixtureRequest, registry: Registry) -> Iterator[Limits]:
+    """The limits that apply to this test: the run's, narrowed by its `registry_limits` mark.
+
+    `with registry_limits.pull("samples/nginx") as operation:` holds a slot, `operation.waited` are
+    the seconds that took. Without the mark it is `registry.limits`; with it, pushes and pulls of
+    the plugin's own clients in this test keep to the narrower limits too.
+    """
+    mark = request.node.get_closest_marker("registry_limits")
+    narrowing = registry.narrowed(*mark.args, **mark.kwargs) if mark else nullcontext()
+    with narrowing:
+        yield registry.limits
+
+
 @pytest.fixture(scope="session")
 def registry_nginx_image(request: pytest.FixtureRequest, registry: Registry) -> Image:
     """The sample image (nginx) in the registry as `samples/nginx`, pushed once per run.
@@ -204,11 +222,12 @@ def registry_nginx_image(request: pytest.FixtureRequest, registry: Registry) -> 
     where neither an engine nor the upstream registry has it and no other one was asked for.
     """
     from pytest_registry.sample import push_or_sample
+    from pytest_registry.sharing.member import SAMPLE
 
     member = member_of(request.config)
     settings = member.run.settings
     return member.once(
-        "sample", lambda: push_or_sample(registry, settings, None, NGINX_REPOSITORY, "latest")
+        SAMPLE, lambda: push_or_sample(registry, settings, None, NGINX_REPOSITORY, "latest")
     )
 
 

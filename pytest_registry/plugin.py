@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from pytest_registry import fixtures, options
 MARKERS = (
     "push_image(source=None, *, repository='samples/nginx', tag='latest', platform=None): have this"
     " image in the run's registry before the test (the sample image if no source is given)",
+    "registry_limits(pull=None, push=None): let no more than so many pulls and pushes of this test"
+    " run at once, within the limits of the run",
 )
 
 
@@ -30,15 +33,16 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(fixtures, "registry-fixtures")
+    if config.get_verbosity() > 0 and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Announcer(config), "registry-announcer")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let a `push_image` mark push even where the test does not ask for `registry_images`."""
-    if item.get_closest_marker("push_image") is None:
-        return
-    names = getattr(item, "fixturenames", [])
-    if "registry_images" not in names:
-        names.append("registry_images")
+    """Let marks do their work even where a test does not ask for the fixtures behind them."""
+    for mark, fixture in fixtures.BEHIND_MARKS.items():
+        names: list[str] = getattr(item, "fixturenames", [])
+        if item.get_closest_marker(mark) is not None and fixture not in names:
+            names.append(fixture)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -47,8 +51,51 @@ def pytest_configure_node(node: Any) -> None:
     fixtures.member_of(node.config).tell(node.workerinput)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a failed test say if the registry ended meanwhile, whatever client it used."""
+    report = yield
+    member = item.config.stash.get(fixtures.MEMBER, None)
+    if report.failed and member is not None:
+        report.sections.extend(member.sections(call.excinfo))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in a few lines what the registry did, if it was used."""
+    member = terminalreporter.config.stash.get(fixtures.MEMBER, None)
+    if member is not None:
+        lines = member.summary()
+        if lines:
+            terminalreporter.section("registry")
+            terminalreporter.write("".join(f"{line}\n" for line in lines))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End the run and wait until nothing of it is left."""
     member = config.stash.get(fixtures.MEMBER, None)
     if member is not None:
         member.finish()
+
+
+class Announcer:
+    """With -v: one line that says which registry there is and why, once it is known.
+
+    That is after the first test that used it, whichever worker ran it. It cannot be sooner: the
+    registry is started, and its engine chosen, when a test asks.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logfinish(self) -> None:
+        """Print the line between two tests, and no more."""
+        member = self._config.stash.get(fixtures.MEMBER, None)
+        line = member.announcement() if member is not None else ""
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if line and reporter is not None:
+            reporter.ensure_newline()
+            reporter.write_line(line)
+            self._config.pluginmanager.unregister(self)

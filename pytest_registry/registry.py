@@ -19,7 +19,8 @@ from pytest_registry.errors import (
     Unsupported,
 )
 from pytest_registry.images.image import Image
-from pytest_registry.limits.policy import OperationLimits
+from pytest_registry.limits.operations import Limits
+from pytest_registry.limits.policy import Operation
 from pytest_registry.oci.names import Reference, check_repository, check_tag
 from pytest_registry.security.credentials import Credentials
 
@@ -56,12 +57,11 @@ class Registry:
     Every operation raises RegistryEnded where it failed because the registry is gone.
     """
 
-    def __init__(
-        self, endpoint: Endpoint, limits: OperationLimits, surroundings: Surroundings
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, limits: Limits, surroundings: Surroundings) -> None:
         self._endpoint = endpoint
         self._around = surroundings
         self.limits = limits
+        """How many pulls and pushes may run at once: `with registry.limits.pull(): ...`."""
         self._others = contextlib.ExitStack()
 
     def __repr__(self) -> str:
@@ -116,7 +116,7 @@ class Registry:
         """A client for the registry over HTTP, logged in, that needs no container engine."""
         from pytest_registry.clients.oci import OciClient
 
-        return OciClient(self.url, self.credentials, ca_file=self.ca_file, limits=self.limits)
+        return OciClient(self.url, self.credentials, ca_file=self.ca_file, limits=_Current(self))
 
     @cached_property
     def docker(self) -> LoggedInClient:
@@ -125,7 +125,7 @@ class Registry:
 
         self._around.note_engine_use()
         return LoggedInClient.log_in(
-            self._endpoint.daemon_host, self.credentials, self.client_config, self.limits
+            self._endpoint.daemon_host, self.credentials, self.client_config, _Current(self)
         )
 
     def expect_engine_use(self) -> None:
@@ -149,6 +149,18 @@ class Registry:
         for name in ("client", "docker"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
+
+    @contextlib.contextmanager
+    def narrowed(self, pull: int | None = None, push: int | None = None) -> Iterator[Limits]:
+        """Let no more than so many pulls and pushes of this process run at once meanwhile.
+
+        They stay within the run's limits as well. Raises OptionError below 1.
+        """
+        before, self.limits = self.limits, self.limits.narrowed(pull, push)
+        try:
+            yield self.limits
+        finally:
+            self.limits = before
 
     def push(
         self,
@@ -344,6 +356,25 @@ class Registry:
             for each in manifest.manifests
         )
         return manifest.size + below
+
+
+class _Current:
+    """The limits that a registry has at the moment, for clients that outlive a narrowing."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def pull(
+        self, repository: str = "", *, reference: str = ""
+    ) -> contextlib.AbstractContextManager[Operation]:
+        """Hold a pull slot; raises SlotTimeout."""
+        return self._registry.limits.pull(repository, reference=reference)
+
+    def push(
+        self, repository: str = "", *, reference: str = ""
+    ) -> contextlib.AbstractContextManager[Operation]:
+        """Hold a push slot; raises SlotTimeout."""
+        return self._registry.limits.push(repository, reference=reference)
 
 
 def _named(image: Image | str, tag: str | None) -> tuple[str, str]:

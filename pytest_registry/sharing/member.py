@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Callable
@@ -11,20 +12,24 @@ import pytest
 
 from pytest_registry import options
 from pytest_registry.engines.endpoint import Endpoint
-from pytest_registry.errors import RegistryError
+from pytest_registry.errors import RegistryEnded, RegistryError
 from pytest_registry.images.image import Image
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.registry import Registry, Surroundings
 from pytest_registry.settings import Settings
-from pytest_registry.sharing import attach, cleanup, state
+from pytest_registry.sharing import attach, cleanup, kept, state
 from pytest_registry.sharing.directories import state_directory
+from pytest_registry.sharing.once import made as once_made
 from pytest_registry.sharing.once import once
 from pytest_registry.sharing.owner import Owner
 from pytest_registry.sharing.run import Run
 
 WORKER_INPUT = "pytest_registry"
 """The name under which xdist's `workerinput` carries the run."""
+
+SAMPLE = "sample"
+"""The name under which the sample image is made once."""
 
 
 class Member:
@@ -65,6 +70,46 @@ class Member:
     def once(self, name: str, make: Callable[[], Image]) -> Image:
         """An image that is made once per run."""
         return Image(**once(self.run, name, lambda: dataclasses.asdict(make())))
+
+    def announcement(self) -> str:
+        """Which registry serves this process's run and why, in one line; empty if none does."""
+        endpoint = self._endpoint()
+        if endpoint is None:
+            return ""
+        return (
+            f"registry: {endpoint.detail}, at {endpoint.url} after {endpoint.start_seconds:.2f} s"
+            f" ({endpoint.reason})"
+        )
+
+    def summary(self) -> list[str]:
+        """What the registry did in the run, in a few lines; none if it was not used."""
+        endpoint = self._endpoint()
+        if endpoint is None or self._owner is None:
+            return []
+        run = self._owner.run
+        sample = once_made(run, SAMPLE)
+        lines = [self.announcement()]
+        if sample is not None and sample["synthetic"]:
+            lines.append(f"the sample image is a synthetic one, not nginx: {sample['synthetic']}")
+        return lines + (kept.how_to_use(run, endpoint) if run.kept.exists() else [])
+
+    def sections(
+        self, failure: pytest.ExceptionInfo[BaseException] | None
+    ) -> list[tuple[str, str]]:
+        """What a failed test's report says of the registry: its end, if it came."""
+        run = self._told or self.begun
+        if run is None or (failure is not None and failure.errisinstance(RegistryEnded)):
+            return []
+        end = state.read_end(run, "go on with the tests")
+        return [] if end is None else [("the registry ended", str(end))]
+
+    def _endpoint(self) -> Endpoint | None:
+        """The endpoint of the run that this process owns; None if there is none or it failed."""
+        if self._owner is None:
+            return None
+        with contextlib.suppress(RegistryError):
+            return state.read_endpoint(self._owner.run)
+        return None
 
     def finish(self) -> None:
         """End the run, if this process owns one, and wait until nothing of it is left."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pytest_registry.sharing.directories import private_directory, write_private
@@ -16,17 +17,27 @@ def once(run: Run, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, A
 
     Whoever asks meanwhile waits. Where `make` raises nothing is kept, and the next one tries.
     """
-    directory = private_directory(run.file("once"))
-    key = hashlib.sha256(name.encode()).hexdigest()[:24]
-    result = directory / f"{key}.json"
+    result = _result(run, name)
     if not result.exists():
         from filelock import FileLock
 
-        lock = directory / f"{key}.lock"
+        private_directory(result.parent)
+        lock = result.with_suffix(".lock")
         with FileLock(lock, mode=0o600, fallback_to_soft=False, poll_interval=0.01):
             if not result.exists():
-                made = make()
-                write_private(result, json.dumps(made))
-                return made
+                write_private(result, json.dumps(make()))
     value: dict[str, Any] = json.loads(result.read_text("utf-8"))
     return value
+
+
+def made(run: Run, name: str) -> dict[str, Any] | None:
+    """What was made under `name`; None if nobody asked for it."""
+    try:
+        value: dict[str, Any] = json.loads(_result(run, name).read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return value
+
+
+def _result(run: Run, name: str) -> Path:
+    return run.file("once") / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
