@@ -61,9 +61,13 @@ def unquote(text: str) -> str:
 
 
 def parse_query(query: str) -> dict[str, list[str]]:
-    """Read `a=1&b=2&a=3` (urllib.parse would add milliseconds to the start)."""
+    """Read `a=1&b=2&a=3`.
+
+    A plus stays a plus: it means itself in a URL, and clients send `application/x+json` as it is.
+    Nothing that we are asked holds a space, which is what it means in forms.
+    """
     parameters: dict[str, list[str]] = {}
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
-        parameters.setdefault(unquote(name), []).append(unquote(value.replace("+", " ")))
+        parameters.setdefault(unquote(name), []).append(unquote(value))
     return parameters
