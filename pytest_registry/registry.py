@@ -10,27 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_registry.clients import engine_address
+from pytest_registry.contents import Contents, CurrentLimits, FindEnd
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import (
     EngineUnavailable,
-    ImageNotFound,
-    RegistryEnded,
-    RegistryError,
     Unsupported,
 )
 from pytest_registry.images.image import Image
 from pytest_registry.limits.operations import Limits
-from pytest_registry.limits.policy import Operation
 from pytest_registry.oci.names import Reference, check_repository, check_tag
-from pytest_registry.security.credentials import Credentials
 
 if TYPE_CHECKING:
     from pytest_registry.clients.containers import WebContainer
     from pytest_registry.clients.docker_sdk import LoggedInClient
     from pytest_registry.clients.oci import OciClient
     from pytest_registry.images.source import ImageSource
-    from pytest_registry.oci.descriptor import Descriptor
-    from pytest_registry.oci.manifest import Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,76 +41,25 @@ class Surroundings:
     locks: Path
     labels: Mapping[str, str]
     upstream: str
-    find_end: Callable[[str], RegistryEnded | None]
+    find_end: FindEnd
     note_engine_use: Callable[[], None]
 
 
-class Registry:
+class Registry(Contents):
     """A running OCI registry that one is logged in to.
 
     Every operation raises RegistryEnded where it failed because the registry is gone.
     """
 
     def __init__(self, endpoint: Endpoint, limits: Limits, surroundings: Surroundings) -> None:
-        self._endpoint = endpoint
+        super().__init__(endpoint, limits, surroundings.find_end)
         self._around = surroundings
-        self.limits = limits
-        """How many pulls and pushes may run at once: `with registry.limits.pull(): ...`."""
         self._others = contextlib.ExitStack()
-
-    def __repr__(self) -> str:
-        return f"<Registry {self.url} ({self._endpoint.detail})>"
-
-    @property
-    def url(self) -> str:
-        """The registry's root, such as `http://127.0.0.1:32768`."""
-        return self._endpoint.url
-
-    @property
-    def host(self) -> str:
-        """Host and port, as they stand in a reference."""
-        return self._endpoint.host
-
-    @property
-    def scheme(self) -> str:
-        """`http` or `https`."""
-        return self._endpoint.scheme
-
-    @property
-    def ca_file(self) -> Path | None:
-        """The certificate authority to trust, None for plain HTTP."""
-        return Path(self._endpoint.ca_file) if self._endpoint.ca_file is not None else None
-
-    @property
-    def credentials(self) -> Credentials:
-        """The account: `username` and `password`."""
-        return self._endpoint.credentials
-
-    @property
-    def engine(self) -> str:
-        """What serves the registry: `container` or `embedded`."""
-        return self._endpoint.engine
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """How the registry is reached, and why it is served as it is."""
-        return self._endpoint
 
     @property
     def client_config(self) -> Path:
         """A DOCKER_CONFIG directory that is logged in to this registry, and to no other."""
         return self._around.client_config
-
-    def reference(self, repository: str, tag: str = "latest") -> str:
-        """`HOST/REPOSITORY:TAG`; raises InvalidReference."""
-        return f"{self.host}/{check_repository(repository)}:{check_tag(tag)}"
-
-    @cached_property
-    def client(self) -> OciClient:
-        """A client for the registry over HTTP, logged in, that needs no container engine."""
-        from pytest_registry.clients.oci import OciClient
-
-        return OciClient(self.url, self.credentials, ca_file=self.ca_file, limits=_Current(self))
 
     @cached_property
     def docker(self) -> LoggedInClient:
@@ -125,7 +68,7 @@ class Registry:
 
         self._around.note_engine_use()
         return LoggedInClient.log_in(
-            self._endpoint.daemon_host, self.credentials, self.client_config, _Current(self)
+            self._endpoint.daemon_host, self.credentials, self.client_config, CurrentLimits(self)
         )
 
     def expect_engine_use(self) -> None:
@@ -254,15 +197,6 @@ class Registry:
         finally:
             container.stop()
 
-    def image(self, repository: str, tag: str = "latest") -> Image:
-        """An image that the registry holds; raises ImageNotFound."""
-        reference = self.reference(repository, tag)
-        with self._explained(f"look at {reference}"):
-            manifest = self.client.manifest(repository, tag)
-            return Image(
-                reference, repository, tag, manifest.digest, self._size(repository, manifest)
-            )
-
     def copy(
         self, image: Image | str, destination: Registry, repository: str, tag: str | None = None
     ) -> Image:
@@ -276,60 +210,6 @@ class Registry:
                 from_repository, from_tag, destination.client, repository, tag or from_tag
             )
             return destination.image(repository, tag or from_tag)
-
-    def repositories(self) -> list[str]:
-        """Every repository, sorted."""
-        with self._explained("list the repositories"):
-            return self.client.repositories()
-
-    def tags(self, repository: str) -> list[str]:
-        """A repository's tags, sorted; none where there is no such repository."""
-        with self._explained(f"list the tags of {repository}"):
-            try:
-                return self.client.tags(repository)
-            except ImageNotFound:
-                return []
-
-    def manifest(self, repository: str, target: str = "latest") -> Manifest:
-        """A manifest or index by tag or digest; raises ImageNotFound."""
-        with self._explained(f"read the manifest of {repository} {target}"):
-            return self.client.manifest(repository, target)
-
-    def blob(self, repository: str, digest: str) -> bytes:
-        """A blob's content, verified; raises ImageNotFound."""
-        with (
-            self._explained(f"read the blob {digest} of {repository}"),
-            contextlib.closing(self.client.blob(repository, digest)) as stream,
-        ):
-            return stream.read()
-
-    def exists(self, repository: str, target: str = "latest") -> bool:
-        """Whether the registry holds this tag or digest."""
-        with self._explained(f"look for {repository} {target}"):
-            return self.client.exists(repository, target)
-
-    def delete(self, repository: str, target: str = "latest") -> None:
-        """Delete the manifest behind a tag or digest, with all its tags; raises ImageNotFound."""
-        with self._explained(f"delete {repository} {target}"):
-            digest = self.client.manifest(repository, target).digest
-            self.client.delete_manifest(repository, digest)
-
-    def referrers(
-        self, repository: str, digest: str, artifact_type: str | None = None
-    ) -> tuple[Descriptor, ...]:
-        """What refers to a manifest (signatures, SBOMs), filtered by type where one is given."""
-        with self._explained(f"list what refers to {digest} in {repository}"):
-            return self.client.referrers(repository, digest, artifact_type)
-
-    @contextlib.contextmanager
-    def _explained(self, asked: str) -> Iterator[None]:
-        """Say that the registry ended, where that is why an operation failed."""
-        try:
-            yield
-        except RegistryError as error:
-            if not isinstance(error, RegistryEnded) and (end := self._around.find_end(asked)):
-                raise end from error
-            raise
 
     def _reach(self, registry: str, /) -> OciClient:
         """A client of another registry, where images come from; closed with this one."""
@@ -349,32 +229,6 @@ class Registry:
 
         reference = f"{self._endpoint.daemon_host}/{target.repository}:{target.tag}"
         push_local(self.docker, source, reference, self._around.locks)
-
-    def _size(self, repository: str, manifest: Manifest) -> int:
-        below = sum(
-            self._size(repository, self.client.manifest(repository, each.digest))
-            for each in manifest.manifests
-        )
-        return manifest.size + below
-
-
-class _Current:
-    """The limits that a registry has at the moment, for clients that outlive a narrowing."""
-
-    def __init__(self, registry: Registry) -> None:
-        self._registry = registry
-
-    def pull(
-        self, repository: str = "", *, reference: str = ""
-    ) -> contextlib.AbstractContextManager[Operation]:
-        """Hold a pull slot; raises SlotTimeout."""
-        return self._registry.limits.pull(repository, reference=reference)
-
-    def push(
-        self, repository: str = "", *, reference: str = ""
-    ) -> contextlib.AbstractContextManager[Operation]:
-        """Hold a push slot; raises SlotTimeout."""
-        return self._registry.limits.push(repository, reference=reference)
 
 
 def _named(image: Image | str, tag: str | None) -> tuple[str, str]:

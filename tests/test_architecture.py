@@ -28,6 +28,7 @@ LAYERS = (
     ("sharing",),
     ("sample",),
     ("registry",),
+    ("contents",),
     ("engines",),
     ("images.engine",),  # a source that asks the engine; the others are bytes and protocols
     ("clients", "server"),

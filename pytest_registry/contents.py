@@ -1,0 +1,178 @@
+"""A registry as it is reached and read: the half of the handle that changes nothing but itself."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_registry.engines.endpoint import Endpoint
+from pytest_registry.errors import ImageNotFound, RegistryEnded, RegistryError
+from pytest_registry.images.image import Image
+from pytest_registry.limits.operations import Limits
+from pytest_registry.limits.policy import Operation
+from pytest_registry.oci.names import check_repository, check_tag
+from pytest_registry.security.credentials import Credentials
+
+if TYPE_CHECKING:
+    from pytest_registry.clients.oci import OciClient
+    from pytest_registry.oci.descriptor import Descriptor
+    from pytest_registry.oci.manifest import Manifest
+
+FindEnd = Callable[[str], RegistryEnded | None]
+"""Tells whether an operation failed because the registry ended: the error that says so, or None."""
+
+
+class Contents:
+    """Where a registry is and what it holds: repositories, tags, manifests, blobs.
+
+    Every operation raises RegistryEnded where it failed because the registry is gone.
+    """
+
+    def __init__(self, endpoint: Endpoint, limits: Limits, find_end: FindEnd) -> None:
+        self._endpoint = endpoint
+        self._find_end = find_end
+        self.limits = limits
+        """How many pulls and pushes may run at once: `with registry.limits.pull(): ...`."""
+
+    def __repr__(self) -> str:
+        return f"<Registry {self.url} ({self._endpoint.detail})>"
+
+    @property
+    def url(self) -> str:
+        """The registry's root, such as `http://127.0.0.1:32768`."""
+        return self._endpoint.url
+
+    @property
+    def host(self) -> str:
+        """Host and port, as they stand in a reference."""
+        return self._endpoint.host
+
+    @property
+    def scheme(self) -> str:
+        """`http` or `https`."""
+        return self._endpoint.scheme
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The certificate authority to trust, None for plain HTTP."""
+        return Path(self._endpoint.ca_file) if self._endpoint.ca_file is not None else None
+
+    @property
+    def credentials(self) -> Credentials:
+        """The account: `username` and `password`."""
+        return self._endpoint.credentials
+
+    @property
+    def engine(self) -> str:
+        """What serves the registry: `container` or `embedded`."""
+        return self._endpoint.engine
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """How the registry is reached, and why it is served as it is."""
+        return self._endpoint
+
+    def reference(self, repository: str, tag: str = "latest") -> str:
+        """`HOST/REPOSITORY:TAG`; raises InvalidReference."""
+        return f"{self.host}/{check_repository(repository)}:{check_tag(tag)}"
+
+    @cached_property
+    def client(self) -> OciClient:
+        """A client for the registry over HTTP, logged in, that needs no container engine."""
+        from pytest_registry.clients.oci import OciClient
+
+        return OciClient(
+            self.url, self.credentials, ca_file=self.ca_file, limits=CurrentLimits(self)
+        )
+
+    def image(self, repository: str, tag: str = "latest") -> Image:
+        """An image that the registry holds; raises ImageNotFound."""
+        reference = self.reference(repository, tag)
+        with self._explained(f"look at {reference}"):
+            manifest = self.client.manifest(repository, tag)
+            return Image(
+                reference, repository, tag, manifest.digest, self._size(repository, manifest)
+            )
+
+    def repositories(self) -> list[str]:
+        """Every repository, sorted."""
+        with self._explained("list the repositories"):
+            return self.client.repositories()
+
+    def tags(self, repository: str) -> list[str]:
+        """A repository's tags, sorted; none where there is no such repository."""
+        with self._explained(f"list the tags of {repository}"):
+            try:
+                return self.client.tags(repository)
+            except ImageNotFound:
+                return []
+
+    def manifest(self, repository: str, target: str = "latest") -> Manifest:
+        """A manifest or index by tag or digest; raises ImageNotFound."""
+        with self._explained(f"read the manifest of {repository} {target}"):
+            return self.client.manifest(repository, target)
+
+    def blob(self, repository: str, digest: str) -> bytes:
+        """A blob's content, verified; raises ImageNotFound."""
+        with (
+            self._explained(f"read the blob {digest} of {repository}"),
+            contextlib.closing(self.client.blob(repository, digest)) as stream,
+        ):
+            return stream.read()
+
+    def exists(self, repository: str, target: str = "latest") -> bool:
+        """Whether the registry holds this tag or digest."""
+        with self._explained(f"look for {repository} {target}"):
+            return self.client.exists(repository, target)
+
+    def delete(self, repository: str, target: str = "latest") -> None:
+        """Delete the manifest behind a tag or digest, with all its tags; raises ImageNotFound."""
+        with self._explained(f"delete {repository} {target}"):
+            digest = self.client.manifest(repository, target).digest
+            self.client.delete_manifest(repository, digest)
+
+    def referrers(
+        self, repository: str, digest: str, artifact_type: str | None = None
+    ) -> tuple[Descriptor, ...]:
+        """What refers to a manifest (signatures, SBOMs), filtered by type where one is given."""
+        with self._explained(f"list what refers to {digest} in {repository}"):
+            return self.client.referrers(repository, digest, artifact_type)
+
+    @contextlib.contextmanager
+    def _explained(self, asked: str) -> Iterator[None]:
+        """Say that the registry ended, where that is why an operation failed."""
+        try:
+            yield
+        except RegistryError as error:
+            if not isinstance(error, RegistryEnded) and (end := self._find_end(asked)):
+                raise end from error
+            raise
+
+    def _size(self, repository: str, manifest: Manifest) -> int:
+        below = sum(
+            self._size(repository, self.client.manifest(repository, each.digest))
+            for each in manifest.manifests
+        )
+        return manifest.size + below
+
+
+class CurrentLimits:
+    """The limits that a registry has at the moment, for clients that outlive a narrowing."""
+
+    def __init__(self, registry: Contents) -> None:
+        self._registry = registry
+
+    def pull(
+        self, repository: str = "", *, reference: str = ""
+    ) -> contextlib.AbstractContextManager[Operation]:
+        """Hold a pull slot; raises SlotTimeout."""
+        return self._registry.limits.pull(repository, reference=reference)
+
+    def push(
+        self, repository: str = "", *, reference: str = ""
+    ) -> contextlib.AbstractContextManager[Operation]:
+        """Hold a push slot; raises SlotTimeout."""
+        return self._registry.limits.push(repository, reference=reference)
