@@ -64,7 +64,7 @@ class BlobStream:
             if received == self.size:
                 self._compare(seen.hexdigest())
             yield block
-        if received != self.size:
+        if received != self.size or received == 0:
             self._compare(seen.hexdigest())
         self._answer.close()
 

@@ -10,10 +10,8 @@ from email.utils import parsedate_to_datetime
 MAX_SECONDS = 10.0**9
 """Longer waits are cut to this: no caller waits for either."""
 
-_LINK = re.compile(
-    r"<([^<>]*)>((?:[ \t]*;[ \t]*[^\s=;,<>]+(?:[ \t]*=[ \t]*(?:\"[^\"]*\"|[^\s;,<>\"]+))?)*)"
-)
-_REL = re.compile(r";[ \t]*rel[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^\s;,<>\"]+))", re.IGNORECASE)
+_PARAMETER = r";[ \t]*([^\s=;,<>]+)(?:[ \t]*=[ \t]*(?:\"([^\"]*)\"|([^\s;,<>\"]+)))?"
+_LINK = re.compile(rf"<([^<>]*)>((?:[ \t]*{_PARAMETER})*)")
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:
@@ -37,11 +35,10 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
 def next_link(headers: Iterable[str]) -> str | None:
     """The target of the first `rel="next"` of `Link` headers (RFC 8288), as it stands there."""
     for header in headers:
-        for target, parameters in _LINK.findall(header):
-            relation = _REL.search(parameters)
-            names = "" if relation is None else relation[1] or relation[2]
-            if "next" in names.lower().split():
-                return str(target)
+        for link in _LINK.finditer(header):
+            for name, quoted, plain in re.findall(_PARAMETER, link[2]):
+                if name.lower() == "rel" and "next" in (quoted or plain).lower().split():
+                    return link[1]
     return None
 
 

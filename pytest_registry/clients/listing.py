@@ -39,7 +39,7 @@ def pages(
 
 
 def list_tags(session: Session, repository: str, page: int | None) -> list[str]:
-    """Every tag of a repository, in the registry's order; raises ImageNotFound."""
+    """Every tag of a repository, sorted, which not every registry does; raises ImageNotFound."""
     request = Request(
         f"list the tags of {session.host}/{repository}",
         "GET",
@@ -50,7 +50,7 @@ def list_tags(session: Session, repository: str, page: int | None) -> list[str]:
 
 
 def list_repositories(session: Session, page: int | None) -> list[str]:
-    """Every repository that the registry's catalog shows to this account."""
+    """Every repository that the registry's catalog shows to this account, sorted."""
     request = Request(
         f"list the repositories of {session.host}",
         "GET",
@@ -66,12 +66,13 @@ def _names(session: Session, request: Request, member: str, page: int | None) ->
     found: list[str] = []
     for _, content in pages(session, request, query):
         found.extend(_member(content, member, request.asked))
-    return found
+    return sorted(found)
 
 
 def _member(content: bytes, member: str, asked: str) -> list[str]:
     try:
-        names = json.loads(content)[member] or []  # distribution says null for an empty list
+        names = json.loads(content)[member]
+        names = [] if names is None else names  # distribution says null for an empty list
     except (ValueError, KeyError, TypeError, RecursionError):
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

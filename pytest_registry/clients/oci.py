@@ -191,11 +191,11 @@ class OciClient:
     # Lists
 
     def tags(self, repository: str, *, page: int | None = None) -> list[str]:
-        """Every tag, `page` of them per request; raises ImageNotFound."""
+        """Every tag, sorted, `page` of them per request; raises ImageNotFound."""
         return listing.list_tags(self._session, check_repository(repository), page)
 
     def repositories(self, *, page: int | None = None) -> list[str]:
-        """Every repository of the catalog, `page` of them per request."""
+        """Every repository of the catalog, sorted, `page` of them per request."""
         return listing.list_repositories(self._session, page)
 
     def referrers(

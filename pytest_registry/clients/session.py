@@ -153,7 +153,11 @@ class Session:
         if answer.status != HTTPStatus.UNAUTHORIZED or not self.is_own(answer.url):
             return answer
         challenges = parse_challenges(answer.headers("WWW-Authenticate"))
-        renewed = self._authorizer.answer(challenges, request.scopes, login)
+        try:
+            renewed = self._authorizer.answer(challenges, request.scopes, login)
+        except BaseException:
+            answer.close()
+            raise
         if renewed is None:
             return answer
         answer.close()
