@@ -55,6 +55,8 @@ ENVIRONMENT = {
 class ContainerEngine:
     """One registry container; `image` must be in the engine already."""
 
+    uses_container_engine = True
+
     def __init__(self, client: docker.DockerClient, image: str, detail: str, reason: str) -> None:
         self._client = client
         self._image = image
@@ -102,10 +104,16 @@ class ContainerEngine:
         return f"the registry container {self._how_it_ended(container)}"
 
     def stop(self) -> None:
-        """Remove the container and its volumes, at once."""
+        """Remove the container and its volumes, at once, if the container engine answers.
+
+        Otherwise the lease has ended it or will, and the run's clean-up knows its label.
+        """
+        from pytest_registry.clients.docker_sdk import ENGINE_ERRORS
+
         container, self._container = self._container, None
         if container is not None:
-            remove_container(self._client, container)
+            with suppress(*ENGINE_ERRORS):
+                remove_container(self._client, container)
 
     def _run(self, birth: Birth) -> str:
         """Start a container, with a lease where the image has a shell; its host and port."""

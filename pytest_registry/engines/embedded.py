@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class EmbeddedEngine:
     """The embedded server on a port of the kernel's choice, bound to 127.0.0.1."""
 
+    uses_container_engine = False
+
     def __init__(self, reason: str, *, in_memory: bool) -> None:
         self._reason = reason
         self._in_memory = in_memory

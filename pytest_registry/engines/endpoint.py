@@ -69,7 +69,12 @@ class Birth:
 
 
 class Engine(Protocol):
-    """Starts one registry, watches it, and removes it."""
+    """Starts one registry, watches it, and removes it.
+
+    `uses_container_engine`: whether starting makes things in a container engine.
+    """
+
+    uses_container_engine: bool
 
     def start(self, birth: Birth) -> Endpoint:
         """Start the registry and return once it listens; raises StartError, EngineUnavailable."""

@@ -48,8 +48,16 @@ def _container(settings: Settings, note_pull: NoteOfPull, reason: str) -> Engine
     from pytest_registry.engines.container import ContainerEngine
 
     client = docker_sdk.connect()
-    image = _at_hand(client, settings, note_pull)
-    return ContainerEngine(client, image, f"{image} on {docker_sdk.describe(client)}", reason)
+    try:
+        image = _at_hand(client, settings, note_pull)
+        detail = f"{image} on {docker_sdk.describe(client)}"
+    except docker_sdk.ENGINE_ERRORS as error:
+        raise EngineUnavailable(
+            f"find the registry image {settings.image}",
+            f"the container engine answered: {error}",
+            "see the engine's own log, or use --registry-engine=embedded",
+        ) from error
+    return ContainerEngine(client, image, detail, reason)
 
 
 def _at_hand(client: docker.DockerClient, settings: Settings, note_pull: NoteOfPull) -> str:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
 
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.engines.readiness import tail
-from pytest_registry.errors import RegistryEnded, StartError, Unsupported
+from pytest_registry.errors import RegistryEnded, RegistryError, Unsupported
 from pytest_registry.sharing import state
-from pytest_registry.sharing.liveness import Watch, is_held
+from pytest_registry.sharing.liveness import Watch, is_held, locked
 from pytest_registry.sharing.run import Run, this_machine
 
-BURIAL = 2.0
+BURIAL = 5.0
 """Seconds in which a dead registry's end is told: its keeper or guardian does so at once."""
+
+ANSWER = 1.0
+"""Seconds in which a registry that serves takes a connection."""
 
 
 def attach(run: Run) -> Endpoint:
@@ -25,28 +30,67 @@ def attach(run: Run) -> Endpoint:
     endpoint = state.read_endpoint(run)
     if endpoint is not None:
         return endpoint
-    from filelock import FileLock
-
-    with FileLock(run.start, mode=0o600, fallback_to_soft=False, poll_interval=0.01):
-        endpoint = state.read_endpoint(run)
-        if endpoint is None:
-            _start_keeper(run)
-            endpoint = state.read_endpoint(run)
-    if endpoint is None:
-        raise StartError(
-            "start the run's registry",
-            "its keeper process ended without a word",
-            "this is a fault of pytest-registry; its log is below",
-            log=tail(run.keeper_log),
-        )
-    return endpoint
+    try:
+        with locked(run.start):
+            return state.read_endpoint(run) or _start(run)
+    except FileNotFoundError as error:
+        raise _is_over(run, "use the run's registry") from error
 
 
 def find_end(run: Run, asked: str) -> RegistryEnded | None:
-    """Whether an operation failed because the registry ended: the error that says so, or None."""
-    if state.read_end(run, asked) is None and not is_held(run.keeper):
-        state.write_end(run, "its keeper processes were killed", tail(run.registry_log))
-    return state.read_end(run, asked)
+    """Whether an operation failed because the registry ended: the error that says so, or None.
+
+    Where the registry does not answer, whoever saw its end is given the time to tell it.
+    """
+    deadline = time.monotonic() + BURIAL
+    while (end := state.read_end(run, asked)) is None:
+        if not run.directory.exists():
+            return _is_over(run, asked)
+        host = _host(run)
+        if host is None or _answers(host):
+            return None
+        if not is_held(run.keeper):
+            return _tell_end(run, asked)
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.05)
+    return end
+
+
+def _host(run: Run) -> str | None:
+    """Where the registry was started; None if it never was."""
+    with contextlib.suppress(RegistryError):
+        endpoint = state.read_endpoint(run)
+        return endpoint.host if endpoint is not None else None
+    return None
+
+
+def _answers(host: str) -> bool:
+    """Whether somebody takes connections there."""
+    address, _, port = host.rpartition(":")
+    with contextlib.suppress(OSError):
+        socket.create_connection((address, int(port)), ANSWER).close()
+        return True
+    return False
+
+
+def _tell_end(run: Run, asked: str) -> RegistryEnded:
+    """Tell the end that nobody else is left to tell."""
+    how, log = "its keeper processes were killed", tail(run.registry_log)
+    with contextlib.suppress(RegistryError):
+        state.write_end(run, how, log)
+    return state.read_end(run, asked) or state.ended(asked, how, log)
+
+
+def _start(run: Run) -> Endpoint:
+    """Start the registry, tried once per run: an error is told to all. The start lock is held."""
+    _start_keeper(run)
+    endpoint = state.read_endpoint(run)
+    if endpoint is None:
+        error = state.not_told(run)
+        state.write_error(run, error)  # raises what kept the keeper from telling: a full disk
+        raise error
+    return endpoint
 
 
 def _start_keeper(run: Run) -> None:
@@ -75,10 +119,19 @@ def _start_keeper(run: Run) -> None:
 
 
 def _wait_for_another_start(run: Run) -> None:
-    """Wait for a keeper whose starter was killed: it goes on by itself."""
-    with Watch(run.keeper) as keeper:
+    """Wait for a keeper whose starter was killed: it goes on by itself.
+
+    Not for its guardian, which outlives a keeper that could tell nothing.
+    """
+    with Watch(run.serving) as keeper:
         while not run.state.exists() and keeper.is_held():
             time.sleep(0.05)
+
+
+def _is_over(run: Run, asked: str) -> RegistryEnded:
+    """The error in a process that outlives its run."""
+    how = f"the run is over, or this process does not see its directory {run.directory}"
+    return state.ended(asked, how, [])
 
 
 def _on_another_machine(run: Run) -> Unsupported:

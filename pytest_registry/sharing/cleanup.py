@@ -11,15 +11,15 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_registry.errors import EngineUnavailable
 from pytest_registry.settings import Settings
+from pytest_registry.sharing import owed
 from pytest_registry.sharing.directories import write_private
-from pytest_registry.sharing.liveness import is_held
+from pytest_registry.sharing.liveness import is_held, locked
 from pytest_registry.sharing.run import (
-    LABEL_DIRECTORY,
-    LABEL_MACHINE,
-    LABEL_OWNER,
     LABEL_RUN,
     Run,
+    remove_if_empty,
     runs_directory,
     this_machine,
 )
@@ -27,22 +27,39 @@ from pytest_registry.sharing.run import (
 if TYPE_CHECKING:
     import docker
 
-ENGINE_RESTART = 8.0
+ENGINE_RESTART = 6.0
 """Seconds for which an engine that does not answer is asked again: it may be restarting."""
+
+ENGINE_TIMEOUT = 10.0
+"""Seconds that one answer of an engine may take while we clean up."""
+
+SETTLE = 1.0
+"""Seconds after which an engine has ended what a killed client had asked of it."""
 
 UNBORN_AGE = 3600.0
 """Seconds after which a run's directory that never got its name counts as left behind."""
 
 
 def clean(run: Run) -> None:
-    """Remove all that the run made in the container engine, and its directory."""
-    if _used_container_engine(run):
-        with _engine() as client:
-            remove_labelled(client, {LABEL_RUN: run.id})
-            remove_references(client, run)
-            remove_pulled(client, run)
+    """Remove all that the run made in the container engine, and its directory.
+
+    What an engine that is gone still has is noted, for a later run to remove. Raises StateError.
+    """
+    debt = _clean_engine(run) if _used_container_engine(run) else None
     remove_directory(run.directory)
-    _remove_if_empty(run.directory.parent, run.settings)
+    if debt is not None:
+        owed.note(run.settings, run.id, debt)
+    remove_if_empty(run.directory.parent, run.settings)
+
+
+def pay_debts(settings: Settings) -> None:
+    """Remove what earlier runs could not, if the engine answers; raises EngineUnavailable."""
+    due = [(path, made) for path, made in owed.debts(settings) if owed.is_due(made)]
+    if due:
+        with _engine(patience=0.0) as client:
+            for path, made in due:
+                _remove(client, made)
+                owed.paid(path)
 
 
 def remove_directory(directory: Path) -> None:
@@ -56,7 +73,7 @@ def remove_directory(directory: Path) -> None:
 
 
 def sweep(settings: Settings) -> list[str]:
-    """Clean up after this user's dead runs of this machine and boot; the names of those runs."""
+    """Clean up after this user's dead runs of this machine; the names of those runs."""
     swept = []
     for directory in sorted(runs_directory(settings).iterdir()):
         if _is_left_behind(directory):
@@ -65,16 +82,6 @@ def sweep(settings: Settings) -> list[str]:
                 swept.append(directory.name)
             remove_directory(directory)
     return swept
-
-
-def sweep_engine(client: docker.DockerClient, run: Run) -> None:
-    """Remove containers of dead runs whose directory is gone already."""
-    mine = {LABEL_OWNER: run.labels[LABEL_OWNER], LABEL_MACHINE: this_machine()}
-    for container in _labelled(client, mine):
-        labels = container["Labels"]
-        directory = Path(labels[LABEL_DIRECTORY])
-        if labels[LABEL_RUN] != run.id and not directory.exists():
-            _remove_container(client, container["Id"])
 
 
 def remove_labelled(client: docker.DockerClient, labels: dict[str, str]) -> None:
@@ -98,36 +105,29 @@ def note_references(run: Run, daemon_host: str) -> None:
     """
     if run.references_before.exists():
         return
-    from filelock import FileLock
-
     from pytest_registry.clients import docker_sdk
 
     with contextlib.closing(docker_sdk.connect()) as client:
         before = references_under(client, daemon_host)
     # The first to write is right: a later one may see what the first has made since.
-    with FileLock(run.file("references-before.lock"), mode=0o600, fallback_to_soft=False):
+    with locked(run.file("references-before.lock")):
         if not run.references_before.exists():
             write_private(run.references_before, "".join(f"{name}\n" for name in before))
 
 
-def remove_references(client: docker.DockerClient, run: Run) -> None:
+def remove_references(client: docker.DockerClient, host: str, before: Iterable[str]) -> None:
     """Remove tags and digests under the registry's name that came since the run began.
 
     An image that has no other name goes with its last one; images of the user's stay.
     """
-    before = set(_lines(run.references_before))
-    host = _daemon_host(run)
-    if host is None:
-        return
-    for reference in references_under(client, host):
-        if reference not in before:
-            with _gone_is_fine():
-                client.api.remove_image(reference, force=True)
+    for reference in set(references_under(client, host)) - set(before):
+        with _gone_is_fine():
+            client.api.remove_image(reference, force=True)
 
 
-def remove_pulled(client: docker.DockerClient, run: Run) -> None:
-    """Remove the images that the run pulled, unless somebody else's container uses them."""
-    for image in _lines(run.pulled):
+def remove_pulled(client: docker.DockerClient, images: Iterable[str]) -> None:
+    """Remove images that a run pulled, unless somebody else's container uses them."""
+    for image in images:
         with _gone_is_fine():
             client.api.remove_image(image)
 
@@ -140,28 +140,49 @@ def references_under(client: docker.DockerClient, host: str) -> list[str]:
     return [name for name in names if name.startswith(f"{host}/")]
 
 
-def _remove_if_empty(runs: Path, settings: Settings) -> None:
-    """Remove the directories above the runs' own, unless others or the user have use for them."""
-    with contextlib.suppress(OSError):
-        runs.rmdir()
-        if settings.state_dir is None:
-            runs.parent.rmdir()
+def _clean_engine(run: Run) -> owed.Made | None:
+    """Remove what the run made in the engine; what is still there if the engine is gone."""
+    from pytest_registry.clients.docker_sdk import ENGINE_ERRORS
+
+    made = owed.Made(
+        {LABEL_RUN: run.id},
+        _daemon_host(run),
+        tuple(_lines(run.references_before)),
+        tuple(_lines(run.pulled)),
+    )
+    try:
+        with _engine() as client:
+            _remove(client, made)
+            if not run.finished.exists():
+                # A process that was killed may have asked for a container that is being made now.
+                time.sleep(SETTLE)
+                _remove(client, made)
+    except (EngineUnavailable, *ENGINE_ERRORS):
+        return made
+    return None
+
+
+def _remove(client: docker.DockerClient, made: owed.Made) -> None:
+    remove_labelled(client, made.labels)
+    if made.host is not None:
+        remove_references(client, made.host, made.before)
+    remove_pulled(client, made.pulled)
 
 
 def _used_container_engine(run: Run) -> bool:
-    return run.references_before.exists() or run.pulled.exists()
+    marks = (run.used_engine, run.references_before, run.pulled)
+    return any(mark.exists() for mark in marks)
 
 
 @contextlib.contextmanager
-def _engine() -> Iterator[docker.DockerClient]:
+def _engine(patience: float = ENGINE_RESTART) -> Iterator[docker.DockerClient]:
     """The container engine; one that is restarting is waited for. Raises EngineUnavailable."""
     from pytest_registry.clients import docker_sdk
-    from pytest_registry.errors import EngineUnavailable
 
-    deadline = time.monotonic() + ENGINE_RESTART
+    deadline = time.monotonic() + patience
     while True:
         try:
-            client = docker_sdk.connect()
+            client = docker_sdk.connect(ENGINE_TIMEOUT)
             break
         except EngineUnavailable:
             if time.monotonic() > deadline:
@@ -212,4 +233,13 @@ def _is_left_behind(directory: Path) -> bool:
         with contextlib.suppress(FileNotFoundError):
             return time.time() - directory.stat().st_mtime > UNBORN_AGE
         return False
-    return not is_held(directory / "life.lock") and not is_held(directory / "keeper.lock")
+    if is_held(directory / "life.lock") or is_held(directory / "keeper.lock"):
+        return False
+    # A state directory may be shared by hosts whose locks do not see each other.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        return _host(Run.read(directory).machine) == _host(this_machine())
+    return True
+
+
+def _host(machine: str) -> str:
+    return machine.partition("/")[0]

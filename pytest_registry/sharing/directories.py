@@ -18,7 +18,10 @@ def state_directory(chosen: str | None) -> Path:
     """
     if chosen is not None:
         path = Path(chosen).expanduser().absolute()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _refused(path, error.strerror or str(error)) from error
     else:
         path = Path(tempfile.gettempdir()) / f"pytest-registry-{_user()}"
     return private_directory(path)
@@ -53,11 +56,16 @@ def write_private(path: Path, content: str) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise StateError(
-            f"write the run's state file {path.name}",
-            f"{error.strerror or error} in {path.parent}",
-            "make room there, or choose another directory with --registry-state-dir",
-        ) from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> StateError:
+    """What to raise where a file of the run cannot be written."""
+    return StateError(
+        f"write the run's state file {path.name}",
+        f"{error.strerror or error} in {path.parent}",
+        "make room there, or choose another directory with --registry-state-dir",
+    )
 
 
 def _user() -> str:

@@ -30,6 +30,7 @@ def main(directory: Path) -> None:
     run = Run.read(directory)
     # Held by keeper and guardian alike: it is free when the last of them has cleaned up.
     lock = Lifeline(run.keeper, kept_by_forks=True)
+    serving = Lifeline(run.serving, kept_by_forks=True)
     if not hasattr(os, "fork"):
         keep(run)
         return
@@ -39,6 +40,7 @@ def main(directory: Path) -> None:
     if keeper == 0:
         keep(run)
     else:
+        serving.release()
         guard(run, keeper)
     lock.release()
 
@@ -49,8 +51,10 @@ def keep(run: Run) -> None:
 
     ends: queue.SimpleQueue[str] = queue.SimpleQueue()
     signal.signal(signal.SIGTERM, lambda *_: ends.put("asked to end"))
-    _in_the_background(_wait_for_the_run, run, ends)
+    started = threading.Event()
+    _in_the_background(_wait_for_the_run, run, ends, started)
     engine = service.start(run)
+    started.set()
     _close_output()
     if engine is not None:
         _in_the_background(service.watch, run, engine)
@@ -73,10 +77,21 @@ def guard(run: Run, keeper: int) -> None:
     service.stop(run, None)
 
 
-def _wait_for_the_run(run: Run, ends: queue.SimpleQueue[str]) -> None:
+def _wait_for_the_run(run: Run, ends: queue.SimpleQueue[str], started: threading.Event) -> None:
     wait_until_released(run.life)
+    if not started.is_set() and not run.kept.exists():
+        _abandon(run)
     if not run.kept.exists():
         ends.put("the run ended")
+
+
+def _abandon(run: Run) -> None:
+    """End in the midst of a start, which may take minutes; the guardian cleans up."""
+    if not hasattr(os, "fork"):
+        from pytest_registry.sharing import service
+
+        service.stop(run, None)
+    os._exit(1)
 
 
 def _in_the_background(task: Callable[..., None], *arguments: object) -> None:

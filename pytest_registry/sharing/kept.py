@@ -24,6 +24,8 @@ REMOVAL = 20.0
 class KeptEngine:
     """A registry that another run's keeper keeps."""
 
+    uses_container_engine = False
+
     def __init__(self, run: Run, endpoint: Endpoint) -> None:
         self._run = run
         self._endpoint = endpoint

@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 if sys.platform == "win32":
@@ -54,6 +55,21 @@ def _take(descriptor: int, tries: int = 20) -> None:
             return
         time.sleep(0.005)
     _try_lock(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Have `path`'s lock while the context lasts, made where it is missing; waits without polling.
+
+    Raises FileNotFoundError where its directory is gone: one that was cleaned up must not come
+    back, hence no filelock here, which would make it again.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def wait_until_released(path: Path) -> None:

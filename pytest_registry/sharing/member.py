@@ -100,7 +100,7 @@ class Member:
         run = self._told or self.begun
         if run is None or (failure is not None and failure.errisinstance(RegistryEnded)):
             return []
-        end = state.read_end(run, "go on with the tests")
+        end = attach.find_end(run, "go on with the tests")
         return [] if end is None else [("the registry ended", str(end))]
 
     def _endpoint(self) -> Endpoint | None:

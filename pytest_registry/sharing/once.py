@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_registry.sharing.directories import private_directory, write_private
+from pytest_registry.sharing.liveness import locked
 from pytest_registry.sharing.run import Run
 
 
@@ -19,11 +20,8 @@ def once(run: Run, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, A
     """
     result = _result(run, name)
     if not result.exists():
-        from filelock import FileLock
-
         private_directory(result.parent)
-        lock = result.with_suffix(".lock")
-        with FileLock(lock, mode=0o600, fallback_to_soft=False, poll_interval=0.01):
+        with locked(result.with_suffix(".lock")):
             if not result.exists():
                 write_private(result, json.dumps(make()))
     value: dict[str, Any] = json.loads(result.read_text("utf-8"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from pytest_registry.settings import Settings
@@ -27,6 +28,8 @@ class Owner:
         if os.getpid() != self._pid:
             return
         with Watch(self.run.keeper) as keeper:
+            with contextlib.suppress(OSError):  # a full disk: then it is as if we had been killed
+                self.run.finished.touch(mode=0o600)
             kept = self.run.kept.exists() and keeper.is_held()
             self._life.release()
             if kept:

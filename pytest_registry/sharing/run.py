@@ -9,13 +9,20 @@ import json
 import os
 import platform
 import secrets
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pytest_registry.errors import StateError
 from pytest_registry.settings import Settings
-from pytest_registry.sharing.directories import private_directory, state_directory, write_private
+from pytest_registry.sharing.directories import (
+    private_directory,
+    state_directory,
+    unwritable,
+    write_private,
+)
 from pytest_registry.sharing.liveness import Lifeline
 
 TRIES = 10
@@ -47,8 +54,11 @@ class Run:
         """
         for _ in range(TRIES):
             # The last run to end removes the empty directories above it, perhaps just now.
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 return cls._create(settings)
+            except StateError as error:
+                if not isinstance(error.__cause__, FileNotFoundError):
+                    raise
         return cls._create(settings)
 
     @classmethod
@@ -57,9 +67,16 @@ class Run:
         name = f"{os.getpid()}-{secrets.token_hex(6)}"
         run = cls(name, base / name, settings, this_machine(), os.getpid())
         unborn = private_directory(base / f".{name}")
-        write_private(unborn / "run.json", json.dumps(run.to_json()))
-        life = Lifeline(unborn / run.life.name)
-        unborn.rename(run.directory)
+        try:
+            write_private(unborn / "run.json", json.dumps(run.to_json()))
+            life = Lifeline(unborn / run.life.name)
+            unborn.rename(run.directory)
+        except (StateError, OSError) as error:
+            shutil.rmtree(unborn, ignore_errors=True)
+            remove_if_empty(base, settings)
+            if isinstance(error, OSError):
+                raise unwritable(run.directory, error) from error
+            raise
         return run, life
 
     @classmethod
@@ -114,6 +131,16 @@ class Run:
         return self.file("keeper.lock")
 
     @property
+    def serving(self) -> Path:
+        """The lock that the keeper itself holds, not its guardian: free when it was killed."""
+        return self.file("serving.lock")
+
+    @property
+    def finished(self) -> Path:
+        """Exists where the controller let the run go, and was not killed."""
+        return self.file("finished")
+
+    @property
     def state(self) -> Path:
         """What the keeper tells: the endpoint, or why there is none."""
         return self.file("state.json")
@@ -149,6 +176,11 @@ class Run:
         return self.file("pulled-images")
 
     @property
+    def used_engine(self) -> Path:
+        """Exists before anything is made in a container engine for the run."""
+        return self.file("used-engine")
+
+    @property
     def references_before(self) -> Path:
         """What the engine held under the registry's name before the run used it, one a line."""
         return self.file("references-before")
@@ -167,6 +199,14 @@ class Run:
 def runs_directory(settings: Settings) -> Path:
     """The directory that holds a directory for each run of this user; raises StateError."""
     return private_directory(state_directory(settings.state_dir) / "runs")
+
+
+def remove_if_empty(runs: Path, settings: Settings) -> None:
+    """Remove the directories above the runs' own, unless others or the user have use for them."""
+    with contextlib.suppress(OSError):
+        runs.rmdir()
+        if settings.state_dir is None:
+            runs.parent.rmdir()
 
 
 def version() -> str:

@@ -19,8 +19,11 @@ from pytest_registry.sharing.run import Run
 def start(run: Run) -> Engine | None:
     """Start the registry and write the run's state; None where that failed and was told."""
     began = time.monotonic()
+    engine = None
     try:
         engine = _choose(run)
+        if engine.uses_container_engine:
+            run.used_engine.touch(mode=0o600)
         endpoint = engine.start(_birth(run))
         if endpoint.engine == "container":
             cleanup.note_references(run, endpoint.daemon_host)
@@ -29,6 +32,8 @@ def start(run: Run) -> Engine | None:
             kept.mark(run)
         state.write_endpoint(run, endpoint.started_in(time.monotonic() - began))
     except RegistryError as error:
+        if engine is not None:
+            engine.stop()
         state.write_error(run, error)
         return None
     return engine
@@ -43,7 +48,10 @@ def watch(run: Run, engine: Engine) -> None:
 def bury(run: Run, how: str) -> None:
     """Tell that the keeper died, and with it the registry."""
     with contextlib.suppress(RegistryError, OSError):
-        state.write_end(run, f"its keeper process {how}", tail(run.registry_log))
+        if run.state.exists():
+            state.write_end(run, f"its keeper process {how}", tail(run.registry_log))
+        else:
+            state.write_error(run, state.not_told(run, how))
 
 
 def stop(run: Run, engine: Engine | None) -> None:
@@ -57,6 +65,7 @@ def sweep(run: Run) -> None:
     """Remove what dead runs left; failures are theirs, not this run's."""
     with contextlib.suppress(RegistryError, OSError):
         cleanup.sweep(run.settings)
+        cleanup.pay_debts(run.settings)
 
 
 def write_client_config(run: Run, endpoint: Endpoint) -> None:

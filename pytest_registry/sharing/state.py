@@ -7,7 +7,8 @@ from typing import Any
 
 from pytest_registry import errors
 from pytest_registry.engines.endpoint import Endpoint
-from pytest_registry.errors import RegistryEnded, RegistryError
+from pytest_registry.engines.readiness import tail
+from pytest_registry.errors import RegistryEnded, RegistryError, StartError
 from pytest_registry.sharing.directories import write_private
 from pytest_registry.sharing.run import Run
 
@@ -33,8 +34,21 @@ def read_endpoint(run: Run) -> Endpoint | None:
     return Endpoint.from_json(state["endpoint"])
 
 
+def not_told(run: Run, how: str = "ended") -> StartError:
+    """The error for a keeper that ended before it told an endpoint or an error."""
+    return StartError(
+        "start the run's registry",
+        f"its keeper process {how} before the registry was ready",
+        "run the tests again; a traceback below is a fault of pytest-registry",
+        log=tail(run.keeper_log) or tail(run.registry_log),
+    )
+
+
 def write_end(run: Run, how: str, log: list[str]) -> None:
-    """Tell that the registry ended before the run did; the first to tell is believed."""
+    """Tell that the registry ended before the run did; the first to tell is believed.
+
+    Raises StateError.
+    """
     if not run.ended.exists():
         write_private(run.ended, json.dumps({"how": how, "log": log}))
 
@@ -45,11 +59,16 @@ def read_end(run: Run, asked: str) -> RegistryEnded | None:
         told = json.loads(run.ended.read_text("utf-8"))
     except FileNotFoundError:
         return None
+    return ended(asked, told["how"], told["log"])
+
+
+def ended(asked: str, how: str, log: list[str]) -> RegistryEnded:
+    """The error for an operation that failed because the registry ended."""
     return RegistryEnded(
         asked,
-        f"the run's registry ended: {told['how']}",
+        f"the run's registry ended: {how}",
         "run the tests again; if it ends again, its last log lines say why",
-        log=told["log"],
+        log=log,
     )
 
 
