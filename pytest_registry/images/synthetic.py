@@ -116,6 +116,8 @@ def synthetic_image(
     words = _WORDS.get(media_types)
     if words is None:
         raise _refused(f"media_types={media_types!r}", "'oci' or 'docker'")
+    if layers < 0 or layer_size < 0:
+        raise _refused("fewer than no layers or bytes", "0 or more")
     members: dict[str, Any] = {}
     if subject is not None:
         about = subject if isinstance(subject, Descriptor) else subject.descriptor

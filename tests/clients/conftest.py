@@ -150,6 +150,12 @@ class Reply:
 Script = Callable[[Seen], Reply]
 
 
+def in_turn(*replies: Reply) -> Script:
+    """Each reply once, the last one for ever."""
+    left = list(replies)
+    return lambda _: left.pop(0) if len(left) > 1 else left[0]
+
+
 class ScriptedServer(http.server.ThreadingHTTPServer):
     """Answers what its script says, and remembers what it was asked."""
 
@@ -160,6 +166,9 @@ class ScriptedServer(http.server.ThreadingHTTPServer):
         self.script = script
         self.seen: list[Seen] = []
         super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, *_: object) -> None:
+        """Clients end connections as they like: that is what many tests are about."""
 
     @property
     def url(self) -> str:
@@ -234,3 +243,22 @@ def connect() -> Iterator[Callable[..., OciClient]]:
     yield make
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def ask(
+    scripted: Callable[[Script], ScriptedServer], connect: Callable[..., OciClient]
+) -> Callable[[Script], tuple[OciClient, ScriptedServer]]:
+    """A client of a script."""
+
+    def start(script: Script) -> tuple[OciClient, ScriptedServer]:
+        server = scripted(script)
+        return connect(server.url), server
+
+    return start
+
+
+@pytest.fixture
+def reply() -> type[Reply]:
+    """The class of a script's replies."""
+    return Reply

@@ -68,14 +68,6 @@ class TokenRegistry:
 
 
 @pytest.fixture
-def reply() -> type[Reply]:
-    """The class of a script's replies."""
-    from tests.clients.conftest import Reply
-
-    return Reply
-
-
-@pytest.fixture
 def start_registry(
     scripted: Start, reply: type[Reply]
 ) -> Callable[..., tuple[TokenRegistry, ScriptedServer]]:
