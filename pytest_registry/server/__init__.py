@@ -10,17 +10,19 @@ from pytest_registry.server.authentication import Account, Authenticator, Challe
 from pytest_registry.server.errors import ApiError, Code
 from pytest_registry.server.records import RequestRecord
 from pytest_registry.server.request import Request
-from pytest_registry.server.response import Content, Response
+from pytest_registry.server.response import NO_ANSWER, Content, End, Response
 from pytest_registry.server.server import RegistryServer
 from pytest_registry.server.settings import Interceptor, Proceed, ServerSettings
 
 __all__ = [
+    "NO_ANSWER",
     "Account",
     "ApiError",
     "Authenticator",
     "Challenge",
     "Code",
     "Content",
+    "End",
     "Interceptor",
     "Proceed",
     "RegistryServer",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -14,7 +15,7 @@ from pytest_registry.server.errors import ApiError
 from pytest_registry.server.head import HEAD_LIMIT, Head, bad_request, parse_head
 from pytest_registry.server.records import RequestRecord
 from pytest_registry.server.request import Request, unquote
-from pytest_registry.server.response import Response
+from pytest_registry.server.response import NO_ANSWER, End, Response
 from pytest_registry.server.stream import ByteStream, LineTooLong, NotHttp
 
 Report = Callable[[RequestRecord], None]
@@ -79,8 +80,11 @@ class Connection:
             return self._refuse(error)
         response = self._application.answer(request)
         try:
-            keep = head.keep_alive and self._can_drain(request.body)
+            may_keep = head.keep_alive and response.end is End.KEEP
+            keep = may_keep and self._can_drain(request.body)
             self._write(response, head.method == "HEAD", keep, head.version)
+            if response.end is End.RESET:
+                self._reset()
             return keep and _drain(request.body)
         finally:
             response.close()
@@ -121,6 +125,8 @@ class Connection:
         """Send a response. A small body goes out with its head: one packet, one system call."""
         self._sent = 0
         status, body = response.status, response.body
+        if status == NO_ANSWER:
+            return
         head = self._head(response, keep, version)
         if head_only or status in _NO_BODY:
             self._socket.sendall(head)
@@ -145,6 +151,11 @@ class Connection:
             lines.append("Connection: keep-alive\r\n")
         lines.append("\r\n")
         return "".join(lines).encode("latin-1", "replace")
+
+    def _reset(self) -> None:
+        """Have the socket reset when it is closed, which is at once."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        raise ConnectionAbortedError
 
     def _linger(self) -> None:
         """Close only after the client has read the answer.

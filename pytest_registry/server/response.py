@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Protocol
 
 
@@ -21,17 +22,31 @@ class Content(Protocol):
         """Release what is held open. Called exactly once, also when sending broke off."""
 
 
+class End(Enum):
+    """What becomes of the connection after a response. Only faults ask for more than KEEP."""
+
+    KEEP = "kept, if the client and the request allow it"
+    CLOSE = "closed, in order"
+    RESET = "reset: what the client has not read yet is lost to it"
+
+
+NO_ANSWER = 0
+"""The status of a response of which nothing is sent, not even its head."""
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """A status, headers and a body: bytes, or `Content` that is streamed.
 
     `Content-Length` is made from the body unless it is among the headers, as it is in answers to
-    HEAD ("Checking if content exists in the registry").
+    HEAD ("Checking if content exists in the registry"). Where that header is a lie, or the body
+    breaks off, `end` must not be KEEP: the next answer would be taken for the rest of this one.
     """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | Content = b""
+    end: End = End.KEEP
 
     @property
     def length(self) -> int:
