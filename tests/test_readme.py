@@ -73,6 +73,14 @@ def test_the_readme_shows_every_option_and_fixture_as_the_code_has_them() -> Non
     assert text == with_tables(text), "run `python tests/test_readme.py` to write the tables anew"
 
 
+def test_every_snippet_of_the_readme_is_a_file_that_is_run() -> None:
+    run = "\n".join(path.read_text() for path in (ROOT / "examples").rglob("test_*.py"))
+    for snippet in re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL):
+        for block in re.split(r"\n\n\n", snippet):
+            if not block.startswith("import "):
+                assert block.strip() in run, f"not in examples/:\n{block}"
+
+
 def test_every_fixture_name_begins_with_registry() -> None:
     names = re.findall(r"^\| `(\w+)` \|", fixtures_table(), flags=re.MULTILINE)
     assert names

@@ -1,0 +1,64 @@
+"""Pages of the reference that are generated from the code: options, fixtures, errors."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+from pathlib import Path
+
+from pytest_registry import errors
+from pytest_registry.options import OPTIONS, Option
+
+FIXTURES = Path(sys.modules["pytest_registry"].__path__[0]) / "fixtures.py"
+
+
+def write(directory: Path) -> None:
+    """Write the generated pages below `directory`; they are not kept in the repository."""
+    for name, content in {
+        "options": options(),
+        "fixtures": fixtures(),
+        "errors": errors_page(),
+    }.items():
+        (directory / f"{name}.md").write_text(content, encoding="utf-8")
+
+
+def options() -> str:
+    """The options, one heading each so that they can be linked."""
+    parts = [
+        "# Options",
+        "The command line beats the environment, that beats the ini file, that the default.",
+    ]
+    parts += [_option(option) for option in OPTIONS]
+    return "\n\n".join(parts) + "\n"
+
+
+def _option(option: Option) -> str:
+    value = "" if option.is_switch else f" {option.metavar}"
+    default = "" if option.default is None or option.is_switch else f" Default: `{option.default}`."
+    return (
+        f"## `{option.flag}{value}`\n\n{option.help}{default}\n\n"
+        f"Environment: `{option.env}`. Ini file: `{option.ini}`."
+    )
+
+
+def fixtures() -> str:
+    """Every fixture with its docstring and scope."""
+    parts = ["# Fixtures", "`pytest --fixtures` prints the same."]
+    for node in ast.parse(FIXTURES.read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.decorator_list:
+            decorator = ast.unparse(node.decorator_list[0])
+            if decorator.startswith("pytest.fixture"):
+                scope = "session" if "session" in decorator else "function"
+                parts.append(f"## `{node.name}`\n\n*Scope: {scope}.* {ast.get_docstring(node)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def errors_page() -> str:
+    """The tree of errors with their docstrings."""
+    parts = ["# Errors", inspect.getdoc(errors) or ""]
+    for name, kind in vars(errors).items():
+        if isinstance(kind, type) and issubclass(kind, errors.RegistryError):
+            bases = ", ".join(f"`{base.__name__}`" for base in kind.__bases__)
+            parts.append(f"## `{name}`\n\n*A kind of {bases}.* {inspect.getdoc(kind)}")
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,66 @@
+"""The documentation builds without a warning, its snippets are run, and its CI files are valid."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+BIN = Path(sys.executable).parent
+SCHEMAS = {"github": "github-workflows", "gitlab": "gitlab-ci", "azure": "azure-pipelines"}
+
+
+@pytest.fixture(autouse=True)
+def needs_the_sources() -> None:
+    """The site is built from a checkout, with the tools of the docs group."""
+    pytest.importorskip("sphinx")
+
+
+def test_the_site_builds_with_warnings_as_errors(tmp_path: Path) -> None:
+    built = subprocess.run(
+        [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", str(DOCS), str(tmp_path)],
+        env={"PATH": str(BIN), "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stderr
+    assert "registry_nginx_container" in (tmp_path / "reference" / "fixtures.html").read_text()
+    assert dead_links(tmp_path) == []
+
+
+def dead_links(site: Path) -> list[str]:
+    """Links within the site that lead nowhere."""
+    links = (
+        (page, target)
+        for page in site.rglob("*.html")
+        for target in re.findall(r'href="([^"#:?]+\.html)', page.read_text())
+    )
+    return [f"{page}: {target}" for page, target in links if not (page.parent / target).exists()]
+
+
+def test_every_python_snippet_of_the_site_is_included_from_a_file_that_is_run() -> None:
+    for page in DOCS.rglob("*.md"):
+        text = page.read_text()
+        assert "```python" not in text, f"{page} has a snippet that no test runs"
+        for included in re.findall(r"{literalinclude} (\S+\.py)", text):
+            assert (page.parent / included).resolve().is_relative_to(ROOT / "examples")
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_ready_made_ci_files_follow_their_schemas(name: str) -> None:
+    checked = subprocess.run(
+        [
+            *(sys.executable, "-m", "check_jsonschema", "--regex-variant", "python"),
+            *("--builtin-schema", f"vendor.{SCHEMAS[name]}", str(DOCS / "ci" / f"{name}.yml")),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
