@@ -5,7 +5,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-import tables  # noqa: E402 - docs/tables.py: what is generated from the code
+import tables  # docs/tables.py: what is generated from the code
 
 project = "pytest-registry"
 author = "The pytest-registry authors"
