@@ -14,6 +14,8 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 
+from pytest_registry.clients.environment import engine_environment
+
 
 class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, see pyproject.toml
     """A testcontainers container that serves HTTP on a random port of this machine.
@@ -21,15 +23,16 @@ class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, se
     testcontainers guesses the machine's address and can be wrong (inside a virtual machine with
     /.dockerenv it names the bridge's gateway), so both ends are said: the port is published on
     `address`, and `url` is there. Its reaper is not used: it would be one more image to pull, and
-    the run's own keeper removes what bears the run's labels.
+    the run's own keeper removes what bears the run's labels. Nor are the user's DOCKER_AUTH_CONFIG
+    and image prefix: both are for other registries than the run's.
     """
 
     def __init__(
         self, image: str, *, port: int, address: str, labels: Mapping[str, str], path: str = "/"
     ) -> None:
         """Say what to run; `port` is the container's own, `path` what must answer 200."""
-        with _environment_kept():
-            super().__init__(image)
+        with _environment_kept(), _settings(_docker_auth_config=None, hub_image_name_prefix=""):
+            super().__init__(image, docker_client_kw={"environment": engine_environment()})
         self._port = port
         self._address = address
         self.ports[f"{port}/tcp"] = (address, None)
@@ -38,7 +41,7 @@ class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, se
 
     def start(self) -> WebContainer:
         """Start, and wait until it answers; what was started is removed where it does not."""
-        with _without_reaper():
+        with _settings(ryuk_disabled=True):
             try:
                 super().start()
             except BaseException:
@@ -73,12 +76,14 @@ def _environment_kept() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_reaper() -> Iterator[None]:
-    """Start without testcontainers' reaper, and leave the setting as it was found."""
+def _settings(**changes: object) -> Iterator[None]:
+    """Give testcontainers other settings than the user's, and leave it as it was found."""
     settings: Any = testcontainers_config
-    before = settings.ryuk_disabled
-    settings.ryuk_disabled = True
+    before = {name: getattr(settings, name, None) for name in changes}
+    for name, value in changes.items():
+        setattr(settings, name, value)
     try:
         yield
     finally:
-        settings.ryuk_disabled = before
+        for name, value in before.items():
+            setattr(settings, name, value)

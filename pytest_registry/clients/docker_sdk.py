@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -18,6 +19,7 @@ from docker.models.images import Image as EngineImage
 from docker.models.images import ImageCollection
 
 from pytest_registry.clients import engine_address
+from pytest_registry.clients.environment import engine_environment
 from pytest_registry.errors import (
     AuthenticationFailed,
     EngineUnavailable,
@@ -38,6 +40,9 @@ ENGINE_ERRORS = (docker.errors.DockerException, requests.exceptions.RequestExcep
 TIMEOUT = 300
 """Seconds that one answer of the engine may take; a push or pull answers often meanwhile."""
 
+FIRST_TIMEOUT = 15
+"""Seconds in which an engine must answer for the first time, or there is none."""
+
 
 def connect(timeout: float = TIMEOUT) -> docker.DockerClient:
     """Connect to the engine that the docker command would use; raises EngineUnavailable.
@@ -56,12 +61,21 @@ def describe(client: docker.DockerClient) -> str:
 
 
 def has_image(client: docker.DockerClient, image: str) -> bool:
-    """Whether the engine holds `image`, by name or digest."""
+    """Whether the engine holds `image`, by name, digest or id; False for what is no name."""
     try:
         client.api.inspect_image(image)
-    except docker.errors.NotFound:
-        return False
+    except docker.errors.APIError as error:
+        if error.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):
+            return False
+        raise
     return True
+
+
+def tag(client: docker.DockerClient, source: str, reference: str) -> None:
+    """Give the engine's image `source` one more name; raises ImageNotFound, PushError."""
+    repository, _, name = reference.rpartition(":")
+    with _translated(f"tag {source} as {reference}", PushError):
+        client.api.tag(source, repository, name)
 
 
 def pull(
@@ -69,20 +83,23 @@ def pull(
     image: str,
     credentials: Credentials | None = None,
     **options: Any,
-) -> None:
+) -> list[dict[str, Any]]:
     """Pull an image by its whole reference; raises what the engine reports in its stream.
 
-    Without credentials the engine is given the user's own login for that registry. `options` are
-    those of docker-py's `APIClient.pull`.
+    The lines of the stream are returned, decoded, less those of progress. Without credentials the
+    engine is given the user's own login for that registry. `options` are those of docker-py's
+    `APIClient.pull`.
     """
     reference = Reference.parse(image)
     repository = f"{reference.registry}/{reference.repository}"
     options.setdefault("auth_config", _auth(credentials))
     with _translated(f"pull {reference}", PullError):
-        lines = client.api.pull(
+        stream = client.api.pull(
             repository, tag=reference.target, **{**options, "stream": True, "decode": True}
         )
-        _raise_errors(lines, f"pull {reference}", PullError)
+        lines = [line for line in stream if not line.get("progressDetail")]
+    _raise_errors(lines, f"pull {reference}", PullError)
+    return lines
 
 
 def push(
@@ -128,7 +145,8 @@ class LimitedImages(ImageCollection):  # type: ignore[misc] # docker has no type
         with self.client.slot("pull", image):
             if all_tags:
                 options.setdefault("auth_config", _auth(self.client.credentials_for(image)))
-                return super().pull(repository, all_tags=True, **options)
+                with _translated(f"pull all tags of {repository}", PullError):
+                    return super().pull(repository, all_tags=True, **options)
             pull(self.client, image, self.client.credentials_for(image), **options)
         return self.get(image)
 
@@ -147,13 +165,25 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
     def log_in(
         cls, host: str, credentials: Credentials, config: Path, limits: OperationLimits
     ) -> LoggedInClient:
-        """Connect and log in to `host`; raises EngineUnavailable or AuthenticationFailed."""
+        """Connect and log in to `host`.
+
+        Raises AuthenticationFailed, or EngineUnavailable where no engine answers or the engine does
+        not reach the registry.
+        """
         client = _connect(cls, TIMEOUT)
         client._host, client._credentials, client._limits = host, credentials, limits
-        client.api.reload_config(str(config / "config.json"))
-        with _translated(f"log in to {host} as {credentials.username}", AuthenticationFailed):
-            client.login(credentials.username, credentials.password, registry=host, reauth=True)
+        try:
+            client._log_in(config)
+        except BaseException:
+            client.close()
+            raise
         return client
+
+    def _log_in(self, config: Path) -> None:
+        host, account = self._host, self._credentials
+        self.api.reload_config(str(config / "config.json"))
+        with _translated(f"log in to {host} as {account.username}", EngineUnavailable):
+            self.login(account.username, account.password, registry=host, reauth=True)
 
     @property
     def images(self) -> LimitedImages:
@@ -182,9 +212,10 @@ def _connect(kind: type[_Client], timeout: float) -> _Client:
     if not engine_address.is_likely():
         raise _no_engine("nobody listens where DOCKER_HOST, the context or the usual sockets are")
     try:
-        client: _Client = kind.from_env(timeout=timeout, environment=engine_address.environment())
+        client: _Client = kind.from_env(timeout=FIRST_TIMEOUT, environment=engine_environment())
     except ENGINE_ERRORS as error:
         raise _no_engine(_first_line(error)) from error
+    client.api.timeout = timeout
     return client
 
 
@@ -226,21 +257,34 @@ def _fail(
             "log in to that registry, use a mirror (--registry-upstream), or have the image in the"
             " engine before the run",
         ) from cause
-    if "unauthorized" in lowered or "authentication required" in lowered:
-        raise AuthenticationFailed(
-            asked, happened, "check the credentials; those of the run are registry.credentials"
-        ) from cause
-    if any(sign in lowered for sign in ("not found", "manifest unknown", "no such image")):
+    if any(sign in lowered for sign in _MISSING):
         raise ImageNotFound(
             asked, happened, "check the name and tag, and whether the image was pushed"
         ) from cause
+    if any(sign in lowered for sign in _REFUSED):
+        raise AuthenticationFailed(
+            asked, happened, "check the credentials; those of the run are registry.credentials"
+        ) from cause
     raise kind(asked, happened, "see the engine's own log for more") from cause
+
+
+_REFUSED = ("unauthorized", "authentication required", "no basic auth", "access to the resource")
+_MISSING = ("not found", "manifest unknown", "no such image", "does not exist", "name unknown")
+"""How engines and registries say it. Docker Hub tells nobody whether a repository exists: "pull
+access denied for x, repository does not exist or may require 'docker login'"."""
+
+
+class _Login(dict[str, str]):
+    """A login as docker-py takes it, whose password does not show where locals are printed."""
+
+    def __repr__(self) -> str:
+        return f"<login of {self.get('username')}>"
 
 
 def _auth(credentials: Credentials | None) -> dict[str, str] | None:
     if credentials is None:
         return None
-    return {"username": credentials.username, "password": credentials.password}
+    return _Login(username=credentials.username, password=credentials.password)
 
 
 def _join(repository: str, tag: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The environment in which commands are logged in to the run's registry."""
+"""Environments: of the container engine's clients, and of commands logged in to the registry."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from pathlib import Path
 from pytest_registry.clients import engine_address
 
 
-def client_environment(config: Path) -> dict[str, str]:
-    """This process's environment with the login of `config`, a DOCKER_CONFIG directory.
+def engine_environment() -> dict[str, str]:
+    """This process's environment with the container engine said outright, as DOCKER_HOST.
 
-    DOCKER_CONFIG is read by docker, crane, regctl, oras and helm, REGISTRY_AUTH_FILE by podman,
-    buildah and skopeo. Another DOCKER_CONFIG hides the user's contexts, so the engine that the
-    current one names is said outright.
+    docker-py before 7.2 knows nothing of contexts, testcontainers not all of them, and commands
+    that are given another DOCKER_CONFIG do not see the user's. So all of them use one engine.
     """
     environment = dict(engine_address.environment())
     if not environment.get("DOCKER_HOST") and engine_address.is_likely():
         environment.update(_engine_of_context())
     environment.pop("DOCKER_CONTEXT", None)
+    return environment
+
+
+def client_environment(config: Path) -> dict[str, str]:
+    """This process's environment with the login of `config`, a DOCKER_CONFIG directory.
+
+    DOCKER_CONFIG is read by docker, crane, regctl, oras and helm, REGISTRY_AUTH_FILE by podman,
+    buildah and skopeo.
+    """
+    environment = engine_environment()
     environment["DOCKER_CONFIG"] = str(config)
     environment["REGISTRY_AUTH_FILE"] = str(config / "config.json")
     return environment
@@ -26,8 +35,12 @@ def client_environment(config: Path) -> dict[str, str]:
 
 def _engine_of_context() -> dict[str, str]:
     from docker.context import ContextAPI
+    from docker.errors import DockerException
 
-    context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT"))
+    try:
+        context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT"))
+    except (DockerException, OSError, ValueError):
+        return {}  # its files are broken: the docker command could not use it either
     if context is None or not context.Host:
         return {}
     variables = {"DOCKER_HOST": str(context.Host)}
