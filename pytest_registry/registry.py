@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING
 from pytest_registry.clients import engine_address
 from pytest_registry.contents import Contents, CurrentLimits, FindEnd
 from pytest_registry.engines.endpoint import Endpoint
-from pytest_registry.errors import (
-    EngineUnavailable,
-    Unsupported,
-)
+from pytest_registry.errors import EngineUnavailable, ImageNotFound, Unsupported
 from pytest_registry.images.image import Image
 from pytest_registry.limits.operations import Limits
-from pytest_registry.oci.names import Reference, check_repository, check_tag
+from pytest_registry.oci.names import Reference, check_repository, check_tag, in_hub_library
 
 if TYPE_CHECKING:
     from pytest_registry.clients.containers import WebContainer
@@ -66,10 +63,12 @@ class Registry(Contents):
         """A docker-py client that is logged in to the registry; raises EngineUnavailable."""
         from pytest_registry.clients.docker_sdk import LoggedInClient
 
+        host = self._endpoint.daemon_host
         self._around.note_engine_use()
-        return LoggedInClient.log_in(
-            self._endpoint.daemon_host, self.credentials, self.client_config, CurrentLimits(self)
-        )
+        with self._explained(f"log in to {host} with docker-py"):
+            return LoggedInClient.log_in(
+                host, self.credentials, self.client_config, CurrentLimits(self)
+            )
 
     def expect_engine_use(self) -> None:
         """Prepare for tests that use the container engine by commands of their own."""
@@ -141,20 +140,23 @@ class Registry(Contents):
         """
         if isinstance(source, str) and platform is None and self._engine_has(source):
             return None
-        from pytest_registry.images.sources import resolve
-
-        found = resolve(
-            source, connect=self._reach, upstream=self._around.upstream, platform=platform
-        )
-        found.root()
-        return found
+        try:
+            return self._found(source, platform)
+        except ImageNotFound:
+            # A mirror of Docker Hub has nginx as library/nginx, like Docker Hub itself.
+            if not isinstance(source, str) or not in_hub_library(source, self._around.upstream):
+                raise
+            with contextlib.suppress(ImageNotFound):
+                return self._found(f"library/{source}", platform)
+            raise
 
     def pull(self, image: Image | str, tag: str | None = None, *, fresh: bool = False) -> Image:
         """Pull an image of this registry: into the container engine where one answers.
 
         Without an engine all its content is fetched, verified and dropped; `registry.client.pull`
-        keeps it in a directory. `fresh` removes the engine's local tag first, so that the layers
-        really travel. Raises PullError, ImageNotFound, AuthenticationFailed.
+        keeps it in a directory. `fresh` removes the engine's local tag first, and fetches here what
+        the engine shares with other images of its own, so that the layers really travel. Raises
+        PullError, ImageNotFound, AuthenticationFailed.
         """
         repository, tag = _named(image, tag)
         with self._explained(f"pull {self.reference(repository, tag)}"):
@@ -162,8 +164,10 @@ class Registry(Contents):
                 from pytest_registry.images.engine import pull_local
 
                 reference = f"{self._endpoint.daemon_host}/{repository}:{tag}"
-                pull_local(self.docker, reference, self._around.locks, fresh=fresh)
+                whole = pull_local(self.docker, reference, self._around.locks, fresh=fresh)
             else:
+                whole = False
+            if not whole:
                 self.client.pull(repository, tag)
             return self.image(repository, tag)
 
@@ -187,7 +191,7 @@ class Registry(Contents):
         reference = f"{self._endpoint.daemon_host}/{image.repository}:{image.tag}"
         address = self.host.rpartition(":")[0]
         with self._explained(f"run {reference}"), hold(reference, self._around.locks):
-            pull_held(self.docker, reference, fresh=False)
+            pull_held(self.docker, reference)
             container = WebContainer(
                 reference, port=port, address=address, labels=self._around.labels, path=path
             )
@@ -210,6 +214,15 @@ class Registry(Contents):
                 from_repository, from_tag, destination.client, repository, tag or from_tag
             )
             return destination.image(repository, tag or from_tag)
+
+    def _found(self, source: str | Path | ImageSource, platform: str | None) -> ImageSource:
+        from pytest_registry.images.sources import resolve
+
+        found = resolve(
+            source, connect=self._reach, upstream=self._around.upstream, platform=platform
+        )
+        found.root()
+        return found
 
     def _reach(self, registry: str, /) -> OciClient:
         """A client of another registry, where images come from; closed with this one."""

@@ -10,10 +10,13 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_registry.clients.docker_sdk import LoggedInClient
+
+KNOWN_ALREADY = ("Already exists", "already exists")
+"""What the engines say of a layer that they do not fetch."""
 
 
 def push_local(engine: LoggedInClient, source: str, reference: str, locks: Path) -> None:
@@ -21,32 +24,38 @@ def push_local(engine: LoggedInClient, source: str, reference: str, locks: Path)
 
     Raises PushError, AuthenticationFailed; the tag goes in any case, but for one that was there.
     """
-    repository, _, tag = reference.rpartition(":")
+    from pytest_registry.clients.docker_sdk import tag
+
     with hold(reference, locks):
         was_there = is_local(engine, reference)
-        engine.api.tag(source, repository, tag)
+        tag(engine, source, reference)
         try:
-            engine.images.push(repository, tag=tag)
+            engine.images.push(reference)
         finally:
             if not was_there:
                 forget(engine, reference)
 
 
-def pull_local(engine: LoggedInClient, reference: str, locks: Path, *, fresh: bool) -> None:
+def pull_local(engine: LoggedInClient, reference: str, locks: Path, *, fresh: bool) -> bool:
     """Pull `reference` into the engine; `fresh`: without what the engine has of it already.
 
     Layers that other images of the engine share are never sent again: the engine knows them.
-    Raises PullError, ImageNotFound, AuthenticationFailed.
+    Returns whether that is as fresh as was asked for. Raises PullError, ImageNotFound,
+    AuthenticationFailed.
     """
     with hold(reference, locks):
-        pull_held(engine, reference, fresh=fresh)
+        if fresh:
+            forget(engine, reference)
+        lines = pull_held(engine, reference)
+    return not (fresh and any(line.get("status") in KNOWN_ALREADY for line in lines))
 
 
-def pull_held(engine: LoggedInClient, reference: str, *, fresh: bool) -> None:
-    """Pull a reference that this process holds already; otherwise as `pull_local`."""
-    if fresh:
-        forget(engine, reference)
-    engine.images.pull(reference)
+def pull_held(engine: LoggedInClient, reference: str) -> list[dict[str, Any]]:
+    """Pull a reference that this process holds already; what the engine said, line by line."""
+    from pytest_registry.clients.docker_sdk import pull
+
+    with engine.slot("pull", reference):
+        return pull(engine, reference, engine.credentials_for(reference))
 
 
 def is_local(engine: LoggedInClient, reference: str) -> bool:

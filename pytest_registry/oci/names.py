@@ -46,6 +46,11 @@ def is_digest(text: str) -> bool:
     return length == len(encoded) and all(digit in "0123456789abcdef" for digit in encoded)
 
 
+def is_host(text: str) -> bool:
+    """Whether `text` is a registry's HOST[:PORT] as it stands in a reference."""
+    return _HOST.fullmatch(text) is not None
+
+
 def looks_like_digest(text: str) -> bool:
     """Whether `text` has a digest's form, whatever the algorithm (a tag never holds a colon)."""
     return ":" in text
@@ -92,7 +97,7 @@ class Reference:
         registry, repository = _split_registry(name, default_registry)
         if registry == DOCKER_HUB and "/" not in repository:
             repository = f"library/{repository}"
-        if _HOST.fullmatch(registry) is None:
+        if not is_host(registry):
             raise _invalid(text, f"{registry!r} is not a registry's host name")
         if not is_repository(repository):
             raise _invalid(text, f"{repository!r} is not a repository name")
@@ -101,6 +106,11 @@ class Reference:
         if at and not is_digest(digest):
             raise _invalid(text, f"{digest!r} is not a sha256 or sha512 digest")
         return cls(registry, repository, tag, digest if at else None)
+
+
+def in_hub_library(text: str, upstream: str) -> bool:
+    """Whether a mirror `upstream` of Docker Hub would have this image below `library/`."""
+    return "/" not in text and normal_registry(upstream) != DOCKER_HUB
 
 
 def normal_registry(host: str) -> str:
