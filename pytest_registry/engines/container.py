@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_registry.engines.endpoint import Birth, Endpoint
-from pytest_registry.engines.readiness import tail, wait_until_ready
+from pytest_registry.engines.readiness import start_failed, wait_until_ready
 from pytest_registry.errors import EngineUnavailable, StartError
 from pytest_registry.security.credentials import Credentials
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 PORT = "5000/tcp"
 HTPASSWD = "pytest-registry/htpasswd"
+
+LAST_WORDS = 2.0
+"""Seconds in which the output of a container that has ended is there."""
 
 LEASE = """
 exec 3<&0
@@ -90,6 +93,8 @@ class ContainerEngine:
             container_id=self._container,
         )
         try:
+            if not host:
+                raise self._ended_at_once(endpoint, birth.log)
             wait_until_ready(endpoint, began + birth.start_timeout, birth.log, self._has_ended)
         except StartError:
             self.stop()
@@ -129,8 +134,6 @@ class ContainerEngine:
         return self._launch(birth, with_lease=False)
 
     def _launch(self, birth: Birth, *, with_lease: bool) -> str:
-        from docker.errors import APIError
-
         api = self._client.api
         config = api.inspect_image(self._image)["Config"]
         command = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
@@ -150,10 +153,18 @@ class ContainerEngine:
         api.put_archive(self._container, "/", _password_file(birth.credentials))
         self._attach(birth.log, with_lease=with_lease)
         api.start(self._container)
-        bindings = api.inspect_container(self._container)["NetworkSettings"]["Ports"].get(PORT)
-        if not bindings:
-            raise APIError(f"it ended at once: {' '.join(tail(birth.log, 3))}")
-        return f"127.0.0.1:{bindings[0]['HostPort']}"
+        return self._published()
+
+    def _published(self) -> str:
+        """Where the engine published the registry's port; empty if the container has ended."""
+        from docker.errors import NotFound
+
+        try:
+            settings = self._client.api.inspect_container(self._container)["NetworkSettings"]
+        except NotFound:  # and was removed, because of AutoRemove
+            return ""
+        bindings = settings["Ports"].get(PORT)
+        return f"127.0.0.1:{bindings[0]['HostPort']}" if bindings else ""
 
     def _attach(self, log: Path, *, with_lease: bool) -> None:
         """Attach to the output, and to the input that is the lease; copy the output to `log`."""
@@ -163,6 +174,11 @@ class ContainerEngine:
         getattr(socket, "_sock", socket).settimeout(None)
         self._output = threading.Thread(target=_copy_output, args=(socket, log), daemon=True)
         self._output.start()
+
+    def _ended_at_once(self, endpoint: Endpoint, log: Path) -> StartError:
+        if self._output is not None:
+            self._output.join(LAST_WORDS)
+        return start_failed(endpoint, "its container ended at once", log)
 
     def _has_ended(self) -> bool:
         return self._output is not None and not self._output.is_alive()

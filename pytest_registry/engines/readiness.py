@@ -25,11 +25,11 @@ def wait_until_ready(
     `deadline` is on the monotonic clock, in seconds.
     """
     pause = FIRST_PAUSE
-    while (problem := _problem(endpoint)) is not None:
+    while (problem := _problem(endpoint, deadline)) is not None:
         if has_ended():
-            raise _failed(endpoint, "it ended by itself", log)
+            raise start_failed(endpoint, "it ended by itself", log)
         if time.monotonic() >= deadline:
-            raise _failed(endpoint, f"it did not answer in time; lastly: {problem}", log)
+            raise start_failed(endpoint, f"it did not answer in time; lastly: {problem}", log)
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
 
@@ -43,9 +43,10 @@ def tail(log: Path, lines: int = 20) -> list[str]:
     return content.decode("utf-8", "replace").splitlines()[-lines:]
 
 
-def _problem(endpoint: Endpoint) -> str | None:
+def _problem(endpoint: Endpoint, deadline: float) -> str | None:
     """What keeps the registry from being ready, in words; None if it is."""
-    connection = http.client.HTTPConnection(endpoint.host, timeout=ANSWER_TIMEOUT)
+    timeout = min(ANSWER_TIMEOUT, max(FIRST_PAUSE, deadline - time.monotonic()))
+    connection = http.client.HTTPConnection(endpoint.host, timeout=timeout)
     try:
         connection.request("GET", "/v2/", headers={"Authorization": endpoint.credentials.basic})
         status = connection.getresponse().status
@@ -56,7 +57,8 @@ def _problem(endpoint: Endpoint) -> str | None:
     return None if status == HTTPStatus.OK else f"it answered {status} to a login"
 
 
-def _failed(endpoint: Endpoint, happened: str, log: Path) -> StartError:
+def start_failed(endpoint: Endpoint, happened: str, log: Path) -> StartError:
+    """The error for a registry that was started in vain, with the log's end."""
     return StartError(
         f"start the {endpoint.engine} registry ({endpoint.detail})",
         happened,

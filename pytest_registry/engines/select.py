@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_registry.engines.endpoint import Engine
 from pytest_registry.errors import EngineUnavailable, ImageNotFound, RateLimited, RegistryError
-from pytest_registry.oci.names import Reference
+from pytest_registry.oci.names import Reference, in_hub_library
 from pytest_registry.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,19 +65,37 @@ def _at_hand(client: docker.DockerClient, settings: Settings, note_pull: NoteOfP
     """The registry image's name in the engine, pulled where it is missing."""
     from pytest_registry.clients import docker_sdk
 
-    if docker_sdk.has_image(client, settings.image):
-        return settings.image
-    image = str(Reference.parse(settings.image, default_registry=settings.upstream))
-    note_pull(image)
+    image = Reference.parse(settings.image, default_registry=settings.upstream)
+    names = [settings.image, str(image)]
+    if in_hub_library(settings.image, settings.upstream):
+        names.append(str(dataclasses.replace(image, repository=f"library/{image.repository}")))
+    for name in names:
+        if docker_sdk.has_image(client, name):
+            return name
+    return _pull_first(client, names[1:], settings.image, note_pull)
+
+
+def _pull_first(
+    client: docker.DockerClient, names: list[str], image: str, note_pull: NoteOfPull
+) -> str:
+    """Pull the first of `names` that its registry has."""
+    from pytest_registry.clients import docker_sdk
+
+    first, *others = names
+    note_pull(first)
     try:
-        docker_sdk.pull(client, image)
-    except (RateLimited, ImageNotFound):
+        docker_sdk.pull(client, first)
+    except ImageNotFound:
+        if not others:
+            raise
+        return _pull_first(client, others, image, note_pull)
+    except RateLimited:
         raise
     except RegistryError as error:
         raise EngineUnavailable(
-            f"get the registry image {image}",
+            f"get the registry image {first}",
             f"the engine does not have it, and pulling it failed: {error.happened}",
-            f"pull or load it before the run (docker pull {settings.image}), name one that is at"
-            " hand with --registry-image, or use --registry-engine=embedded",
+            f"pull or load it before the run (docker pull {image}), name one that is at hand with"
+            " --registry-image, or use --registry-engine=embedded",
         ) from error
-    return image
+    return first
