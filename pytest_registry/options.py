@@ -21,6 +21,9 @@ DEFAULT = "the default"
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off", ""})
 
+MOST_DIGITS = 9
+"""Digits of a number; more are a slip of the hand."""
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -68,6 +71,27 @@ def text(given: str) -> str:
     return given.strip()
 
 
+def image_name(given: str) -> str:
+    """Take an image's name as the docker command does, or its id."""
+    from pytest_registry.errors import InvalidReference
+    from pytest_registry.oci.names import Reference
+
+    try:
+        Reference.parse(given.strip())
+    except InvalidReference as error:
+        raise ValueError(f"an image's name, [REGISTRY/]NAME[:TAG] ({error.happened})") from None
+    return given.strip()
+
+
+def registry_host(given: str) -> str:
+    """Take a registry's host name as it stands in a reference."""
+    from pytest_registry.oci.names import is_host
+
+    if not is_host(given.strip()):
+        raise ValueError("a registry's HOST[:PORT], without a scheme or path")
+    return given.strip()
+
+
 def switch(given: str) -> bool:
     """Take yes or no in the usual spellings."""
     lowered = given.strip().lower()
@@ -90,11 +114,11 @@ def seconds(given: str) -> float:
 def limit(given: str) -> int | None:
     """Take a number of operations; 0 or `none` is unlimited."""
     lowered = given.strip().lower()
-    if lowered in {"0", "none"}:
+    if lowered == "none":
         return None
-    if not lowered.isdecimal():
+    if not lowered.isdecimal() or len(lowered) > MOST_DIGITS:
         raise ValueError("a whole number of at least 1, or 0 or none for unlimited")
-    return int(lowered)
+    return int(lowered) or None
 
 
 def one_of(*accepted: str) -> Callable[[str], str]:
@@ -117,11 +141,11 @@ OPTIONS: tuple[Option, ...] = (
         " or, with auto, a container where an engine answers and has or can pull the image.",
         "ENGINE",
     ),
-    Option("image", text, "registry:3", "The registry image that a container runs.", "IMAGE"),
-    Option("sample_image", text, "nginx", "The image that the nginx fixtures push.", "IMAGE"),
+    Option("image", image_name, "registry:3", "The registry image that a container runs.", "IMAGE"),
+    Option("sample_image", image_name, "nginx", "The image that the nginx fixtures push.", "IMAGE"),
     Option(
         "upstream",
-        text,
+        registry_host,
         "docker.io",
         "The registry, or mirror, that images come from which the engine does not have.",
         "HOST[:PORT]",
