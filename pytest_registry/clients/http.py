@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 if TYPE_CHECKING:
+    import ssl
+
     from urllib3 import PoolManager
     from urllib3.response import BaseHTTPResponse
 
@@ -185,12 +186,19 @@ class Transport:
         return ProxyManager(proxy, proxy_headers=make_headers(proxy_basic_auth=login), **kept)
 
     def _tls(self, own: bool) -> ssl.SSLContext:
+        import ssl
+
         context = ssl.create_default_context()
-        if self._ca_file is not None:
-            context.load_verify_locations(cafile=self._ca_file)
-        if own and self._client_cert is not None:
-            certificate, key = self._client_cert
-            context.load_cert_chain(certificate, key)
+        try:
+            if self._ca_file is not None:
+                context.load_verify_locations(cafile=self._ca_file)
+            if own and self._client_cert is not None:
+                certificate, key = self._client_cert
+                context.load_cert_chain(certificate, key)
+        except OSError as error:  # ssl.SSLError is one, too
+            happened = f"the certificates cannot be read: {reason(error)}"
+            remedy = "give PEM files as ca_file and client_cert"
+            raise NoAnswer(happened, remedy, sent=False) from error
         return context
 
 

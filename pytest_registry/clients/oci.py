@@ -16,6 +16,7 @@ from pytest_registry.clients.http import Body
 from pytest_registry.clients.retries import RetryPolicy
 from pytest_registry.clients.session import Request, Session, base_url_of
 from pytest_registry.clients.tokens import azure_refresh_token
+from pytest_registry.clients.user_login import user_login
 from pytest_registry.images.layout_writer import Discard, LayoutWriter
 from pytest_registry.images.platform import OnePlatform, Platform
 from pytest_registry.images.source import ImageSource, Readable, blocks_of
@@ -72,9 +73,10 @@ class OciClient:
         """A client of the registry that a reference names (`Reference.registry`).
 
         HTTPS; plain HTTP on this machine where no `ca_file` is given, as the docker command does.
+        Without `credentials` the user's own login is used (`clients.user_login`), if there is one.
         """
         url = f"https://{registry}" if ca_file is not None else base_url_of(registry)
-        return cls(url, credentials, ca_file=ca_file)
+        return cls(url, credentials or user_login(registry), ca_file=ca_file)
 
     def __enter__(self) -> OciClient:
         return self

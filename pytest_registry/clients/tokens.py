@@ -18,6 +18,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from pytest_registry.clients.challenge import Challenge, merge_scopes
 from pytest_registry.clients.failures import failure
 from pytest_registry.clients.http import Answer, Body, is_loopback
+from pytest_registry.clients.user_login import TOKEN_USER
 from pytest_registry.errors import AuthenticationFailed, ProtocolError
 from pytest_registry.security.credentials import Credentials
 
@@ -26,7 +27,7 @@ DEFAULT_LIFETIME = 60.0
 """Seconds that a token lives whose answer does not say."""
 MAX_TOKEN_BODY = 1 << 20
 AZURE_USER = "00000000-0000-0000-0000-000000000000"
-REFRESH_TOKEN_USERS = frozenset({AZURE_USER, "<token>"})
+REFRESH_TOKEN_USERS = frozenset({AZURE_USER, TOKEN_USER})
 """User names that say "the password is a refresh token": Azure's null GUID, and Docker's word."""
 
 Scopes = tuple[str, ...]

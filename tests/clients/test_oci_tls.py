@@ -1,0 +1,97 @@
+"""TLS, and what importing the client costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pytest_registry.clients.oci import OciClient
+from pytest_registry.clients.retries import RetryPolicy
+from pytest_registry.errors import TransferError
+from pytest_registry.images.synthetic import synthetic_image
+from pytest_registry.server import RegistryServer, ServerSettings
+
+trustme = pytest.importorskip("trustme", reason="makes the certificates of these tests")
+
+
+@dataclass(frozen=True)
+class Files:
+    """Paths of PEM files."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    directory = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    found = Files(directory / "ca.pem", directory / "cert.pem", directory / "key.pem")
+    authority.cert_pem.write_to_path(str(found.ca))
+    issued.private_key_pem.write_to_path(str(found.key))
+    found.certificate.write_bytes(b"".join(each.bytes() for each in issued.cert_chain_pems))
+    return found
+
+
+@pytest.fixture
+def url(files: Files) -> Iterator[str]:
+    with RegistryServer(ServerSettings(certificate=files.certificate, key=files.key)) as server:
+        yield server.url
+
+
+def test_a_ca_of_ones_own_is_trusted_where_it_is_named(url: str, files: Files) -> None:
+    image = synthetic_image(1, layers=3, layer_size=3 << 20)
+    with OciClient(url, ca_file=files.ca) as client:
+        client.push(image, "a", "1")
+        assert client.pull("a", "1") == image.root()
+    registry = url.removeprefix("https://")
+    with OciClient.for_registry(registry, ca_file=files.ca) as client:
+        assert client.exists("a", "1")
+
+
+def test_an_unknown_authority_is_told_with_what_to_do(url: str) -> None:
+    with OciClient(url) as client, pytest.raises(TransferError, match=r"certificate(.|\n)*ca_file"):
+        client.ping()
+
+
+def test_a_client_certificate_is_shown_where_it_is_asked_for(files: Files) -> None:
+    settings = ServerSettings(certificate=files.certificate, key=files.key, client_ca=files.ca)
+    with RegistryServer(settings) as server:
+        mine = (files.certificate, files.key)
+        with OciClient(server.url, ca_file=files.ca, client_cert=mine) as client:
+            client.ping()
+        once = RetryPolicy(tries=1)
+        with (
+            OciClient(server.url, ca_file=files.ca, retries=once) as client,
+            pytest.raises(TransferError),
+        ):
+            client.ping()
+
+
+def test_a_ca_file_that_is_none_is_told(url: str, tmp_path: Path) -> None:
+    for path in (tmp_path / "absent.pem", tmp_path / "empty.pem"):
+        (tmp_path / "empty.pem").write_text("no certificate")
+        with OciClient(url, ca_file=path) as client, pytest.raises(TransferError, match="ca_file"):
+            client.ping()
+
+
+def test_importing_the_client_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, pytest_registry.clients.oci, pytest_registry.images.synthetic\n"
+        "import pytest_registry.images.sources\n"
+        "OciClient = pytest_registry.clients.oci.OciClient\n"
+        "OciClient('http://127.0.0.1:1').close()\n"
+        "heavy = ('urllib3', 'docker', 'requests', 'pytest', 'ssl', 'pytest_registry.server')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
