@@ -13,7 +13,7 @@ import weakref
 
 
 class Descriptors:
-    """A table of this process's open descriptors, all closed in every forked child.
+    """A table of this process's open descriptors by their owners, all closed in a forked child.
 
     `lock` guards the table and whatever its users keep beside it; it is held over a fork, so that
     a child never sees a half-made entry. `generation` changes in the child: state that was made in
@@ -24,41 +24,55 @@ class Descriptors:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.generation = os.getpid()
-        self._open: set[int] = set()
-        weakref.finalize(self, _close_all, self._open)
+        self._owned: dict[object, list[int]] = {}
+        weakref.finalize(self, _close_everything, self._owned)
         if hasattr(os, "register_at_fork"):
             _close_in_children(self)
 
-    def open(self, path: str, flags: int) -> int:
-        """Open a file (made with mode 0600 if `flags` say so) until `close`; raises OSError."""
+    def open(self, owner: object, path: str, flags: int) -> int:
+        """Open a file (made with mode 0600 if `flags` say so); raises OSError."""
+        flags |= os.O_CLOEXEC | os.O_NOFOLLOW
         with self.lock:
-            descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            self._open.add(descriptor)
-            return descriptor
+            descriptors = self._owned.setdefault(owner, [])
+            # In one call, because an interrupt strikes between two: then nobody would ever know
+            # and close the descriptor, and an open pipe looks like a living process.
+            descriptors.extend(map(os.open, (path,), (flags,), (0o600,)))
+            return descriptors[-1]
 
-    def pipe(self) -> tuple[int, int]:
+    def pipe(self, owner: object) -> tuple[int, int]:
         """Make an unnamed pipe: the reading and the writing end."""
         with self.lock:
             ends = os.pipe()
-            self._open.update(ends)
+            self._owned.setdefault(owner, []).extend(ends)
             return ends
 
-    def close(self, descriptor: int) -> None:
-        """Close one of the table's descriptors; any other number is left alone."""
+    def close(self, owner: object, descriptor: int) -> None:
+        """Close one of the owner's descriptors; any other number is left alone."""
         with self.lock:
-            if descriptor in self._open:
-                self._open.discard(descriptor)
+            descriptors = self._owned.get(owner, [])
+            if descriptor in descriptors:
+                descriptors.remove(descriptor)
                 os.close(descriptor)
+
+    def close_all(self, owner: object) -> None:
+        """Close whatever the owner has open."""
+        with self.lock:
+            descriptors = self._owned.get(owner)
+            while descriptors:
+                os.close(descriptors.pop())
+            self._owned.pop(owner, None)
 
     def forget(self) -> None:
         """Close everything without a word to anybody: what a forked child does first."""
-        _close_all(self._open)
+        _close_everything(self._owned)
         self.generation = os.getpid()
 
 
-def _close_all(descriptors: set[int]) -> None:
-    while descriptors:
-        os.close(descriptors.pop())
+def _close_everything(owned: dict[object, list[int]]) -> None:
+    while owned:
+        _, descriptors = owned.popitem()
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def _close_in_children(descriptors: Descriptors) -> None:

@@ -40,12 +40,13 @@ class SlotFiles:
     def __init__(self, directory: Path, count: int, descriptors: Descriptors) -> None:
         self._directory = directory
         self._descriptors = descriptors
-        self._held: dict[int, tuple[object, int]] = {}
+        self._held: dict[int, object] = {}
         self._paths = [str(directory / f"slot-{index:03}") for index in range(count)]
-        self._locks = [descriptors.open(path, os.O_RDWR | os.O_CREAT) for path in self._paths]
+        flags = os.O_RDWR | os.O_CREAT
+        self._locks = [descriptors.open(self, path, flags) for path in self._paths]
         self._inodes = [os.fstat(lock).st_ino for lock in self._locks]
         self._pipes = [f"{path}.pipe" for path in self._paths]
-        self._readers = [open_reader(descriptors, path) for path in self._pipes]
+        self._readers = [open_reader(descriptors, self, path) for path in self._pipes]
 
     def take(self, owner: object, holder: Holder) -> bool:
         """Lock a free slot for `owner`, described by `holder`; never waits; raises StateError."""
@@ -56,13 +57,16 @@ class SlotFiles:
             return False
 
     def give_back(self, owner: object) -> None:
-        """Free the slot of `owner`, if it has one. First the lock, then the pipe that wakes."""
+        """Free the slot of `owner`, if it has one, and close all that it opened.
+
+        First the lock, then the pipe that wakes: who wakes finds the lock free.
+        """
         with self._descriptors.lock:
-            for index, (holding, writer) in list(self._held.items()):
+            for index, holding in list(self._held.items()):
                 if holding is owner:
                     fcntl.flock(self._locks[index], fcntl.LOCK_UN)
                     del self._held[index]
-                    self._descriptors.close(writer)
+            self._descriptors.close_all(owner)
 
     def next_event(self) -> Event:
         """What the first waiter waits for after an attempt that found every slot locked."""
@@ -86,20 +90,26 @@ class SlotFiles:
     def _lock(self, index: int, owner: object, holder: Holder) -> bool:
         lock = self._locks[index]
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            writer = open_writer(self._descriptors, self._pipes[index])
-            self._held[index] = owner, writer
+            if not self._try_lock(lock):
+                return False
+            self._held[index] = owner
+            open_writer(self._descriptors, owner, self._pipes[index])
             self._still_there(index)
             os.pwrite(lock, holder.to_line(time.time())[:_LINE], 0)
-        except BlockingIOError:
-            return False
-        except BaseException as error:
+        except BaseException:
             # An interrupt may come after any step, also between taking the lock and noting it.
             fcntl.flock(lock, fcntl.LOCK_UN)
             self.give_back(owner)
-            if isinstance(error, OSError):
-                raise no_real_locks(self._directory, error) from error
             raise
+        return True
+
+    def _try_lock(self, lock: int) -> bool:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            raise no_real_locks(self._directory, error) from error
         return True
 
     def _still_there(self, index: int) -> None:
@@ -120,7 +130,7 @@ def agreed_count(directory: Path, count: int, descriptors: Descriptors) -> int:
     The first user writes it. Every user holds a shared lock on the file as long as it lives, so
     that the number can change when, and only when, nobody uses the directory; raises StateError.
     """
-    record = descriptors.open(str(directory / "limit"), os.O_RDWR | os.O_CREAT)
+    record = descriptors.open(directory, str(directory / "limit"), os.O_RDWR | os.O_CREAT)
     agreed = b""
     while not agreed:  # only ever again if somebody was killed between locking and writing
         _write_if_unused(directory, record, count)
@@ -148,17 +158,17 @@ def _write_if_unused(directory: Path, record: int, count: int) -> None:
         raise no_real_locks(directory, error) from error
 
 
-def open_reader(descriptors: Descriptors, pipe: str) -> int:
+def open_reader(descriptors: Descriptors, owner: object, pipe: str) -> int:
     """The reading end of a named pipe, which is made where it is missing."""
-    return _open_pipe(descriptors, pipe, os.O_RDONLY | os.O_NONBLOCK)
+    return _open_pipe(descriptors, owner, pipe, os.O_RDONLY | os.O_NONBLOCK)
 
 
-def open_writer(descriptors: Descriptors, pipe: str) -> int:
+def open_writer(descriptors: Descriptors, owner: object, pipe: str) -> int:
     """The writing end of a named pipe, which is made where it is missing.
 
     Opened for reading as well, or it would fail without a reader. Nobody ever writes.
     """
-    return _open_pipe(descriptors, pipe, os.O_RDWR | os.O_NONBLOCK)
+    return _open_pipe(descriptors, owner, pipe, os.O_RDWR | os.O_NONBLOCK)
 
 
 def has_writer(reader: int) -> bool:
@@ -169,10 +179,10 @@ def has_writer(reader: int) -> bool:
         return True
 
 
-def _open_pipe(descriptors: Descriptors, pipe: str, flags: int) -> int:
+def _open_pipe(descriptors: Descriptors, owner: object, pipe: str, flags: int) -> int:
     try:
-        return descriptors.open(pipe, flags)
+        return descriptors.open(owner, pipe, flags)
     except FileNotFoundError:
         with suppress(FileExistsError):
             os.mkfifo(pipe, 0o600)
-        return descriptors.open(pipe, flags)
+        return descriptors.open(owner, pipe, flags)

@@ -76,7 +76,7 @@ class LaneClaim:
                 self._close()
                 return True
             if _PIPES and self._reader is None:
-                self._reader, self._writer = lane.descriptors.pipe()
+                self._reader, self._writer = lane.descriptors.pipe(self)
             return False
 
     def event(self) -> Event:
@@ -105,11 +105,9 @@ class LaneClaim:
     def wake(self) -> None:
         """Let the one who waits for this claim look again."""
         if self._writer is not None:
-            self._lane.descriptors.close(self._writer)
+            self._lane.descriptors.close(self, self._writer)
             self._writer = None
 
     def _close(self) -> None:
-        self.wake()
-        if self._reader is not None:
-            self._lane.descriptors.close(self._reader)
-            self._reader = None
+        self._lane.descriptors.close_all(self)
+        self._reader = self._writer = None

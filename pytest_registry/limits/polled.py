@@ -73,7 +73,7 @@ class PolledClaim:
         if self._lock is None or self._generation != self._descriptors.generation:
             return
         _described_by(self._path).write_bytes(b"")
-        self._descriptors.close(self._lock)
+        self._descriptors.close_all(self)
         self._lock = None
 
     def holders(self) -> Sequence[Holder]:
@@ -84,7 +84,7 @@ class PolledClaim:
     def _take(self, path: Path) -> bool:
         from filelock import lock_descriptor
 
-        lock = self._descriptors.open(str(path), os.O_RDWR | os.O_CREAT | _BINARY)
+        lock = self._descriptors.open(self, str(path), os.O_RDWR | os.O_CREAT | _BINARY)
         try:
             if lock_descriptor(lock, blocking=False):
                 # Beside the lock, because Windows lets nobody read what is locked.
@@ -95,7 +95,7 @@ class PolledClaim:
             raise no_real_locks(path.parent, error) from error
         finally:
             if self._lock is None:
-                self._descriptors.close(lock)
+                self._descriptors.close(self, lock)
         return False
 
 

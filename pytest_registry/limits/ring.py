@@ -118,7 +118,7 @@ class RingClaim:
     def release(self) -> None:
         """Leave the queue and give back the slot; nothing in a child that was forked since."""
         if self._generation == self._descriptors.generation:
-            self._leave()
+            self._ahead = self._place = None
             self._slots.give_back(self)
 
     def holders(self) -> Sequence[Holder]:
@@ -137,7 +137,7 @@ class RingClaim:
 
     def _join(self) -> bool:
         self._number = self._tickets.draw()
-        self._place = self._tickets.stand(self._number)
+        self._place = self._tickets.stand(self, self._number)
         self._tick_at = time.monotonic() + TICK
         if self._ahead is None or self._ahead.number != self._number - 1:
             self._watch(self._number)
@@ -155,16 +155,16 @@ class RingClaim:
         """Close both pipes; closing our own wakes who is behind us."""
         self._unwatch()
         if self._place is not None:
-            self._descriptors.close(self._place)
+            self._descriptors.close(self, self._place)
             self._place = None
 
     def _watch(self, number: int) -> None:
         self._unwatch()
-        self._ahead = self._tickets.ahead_of(number)
+        self._ahead = self._tickets.ahead_of(self, number)
 
     def _unwatch(self) -> None:
         if self._ahead is not None:
-            self._descriptors.close(self._ahead.reader)
+            self._descriptors.close(self, self._ahead.reader)
             self._ahead = None
 
     def _changed(self, ahead: Ahead, number: int) -> bool:

@@ -36,8 +36,9 @@ class Tickets:
         self._directory = directory
         self._descriptors = descriptors
         append = os.O_RDWR | os.O_CREAT | os.O_APPEND
-        self._drawn = descriptors.open(str(directory / "drawn"), append)
-        self._passed = descriptors.open(str(directory / "passed"), os.O_RDWR | os.O_CREAT)
+        self._drawn = descriptors.open(self, str(directory / "drawn"), append)
+        flags = os.O_RDWR | os.O_CREAT
+        self._passed = descriptors.open(self, str(directory / "passed"), flags)
 
     def last(self) -> int:
         """The last number that was drawn."""
@@ -53,7 +54,7 @@ class Tickets:
             os.write(self._drawn, b".")
             return os.lseek(self._drawn, 0, os.SEEK_CUR)
 
-    def stand(self, number: int) -> int | None:
+    def stand(self, owner: object, number: int) -> int | None:
         """Take the place of a number that was drawn: the descriptor to close when leaving.
 
         None where one who came `PLACES` earlier may still stand. Somebody who looks between our
@@ -61,15 +62,15 @@ class Tickets:
         """
         if number - self.passed() >= PLACES:
             return None
-        return open_writer(self._descriptors, self._place(number))
+        return open_writer(self._descriptors, owner, self._place(number))
 
-    def ahead_of(self, number: int) -> Ahead | None:
+    def ahead_of(self, owner: object, number: int) -> Ahead | None:
         """Watch the nearest earlier waiter that lives; None if there is none."""
         for earlier in range(number - 1, max(self.passed(), number - PLACES), -1):
-            reader = open_reader(self._descriptors, self._place(earlier))
+            reader = open_reader(self._descriptors, owner, self._place(earlier))
             if has_writer(reader):
                 return Ahead(earlier, reader)
-            self._descriptors.close(reader)
+            self._descriptors.close(owner, reader)
         return None
 
     def pass_over(self, number: int) -> None:

@@ -86,6 +86,7 @@ class RunningOperation:
     def __init__(self, kind: Kind, setting: Setting, whole: RunningOperation | None) -> None:
         self.kind = kind
         self.scope = setting.slots.scope
+        self.limited = setting.effective(kind) is not None
         self.parts = Lane(1, setting.descriptors)
         self.waited = 0.0
         self.bytes = 0
@@ -133,6 +134,7 @@ class Turn:
         self._began_monotonic = 0.0
 
     def __enter__(self) -> RunningOperation:
+        self._check_unused()
         try:
             for event in self._steps():
                 pause(event)
@@ -142,6 +144,7 @@ class Turn:
             raise
 
     async def __aenter__(self) -> RunningOperation:
+        self._check_unused()
         try:
             for event in self._steps():
                 await pause_async(event)
@@ -156,7 +159,10 @@ class Turn:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end(error)
+        try:
+            self._end(error)
+        finally:
+            self._give_back()  # for an interrupt in the middle of it
 
     async def __aexit__(
         self,
@@ -164,7 +170,10 @@ class Turn:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._end(error)
+        try:
+            self._end(error)
+        finally:
+            self._give_back()  # for an interrupt in the middle of it
 
     def __call__(self, function: Function) -> Function:
         """Wrap a function or a coroutine function: each call takes a turn."""
@@ -183,10 +192,12 @@ class Turn:
         chosen = in_turn_async if inspect.iscoroutinefunction(function) else in_turn
         return functools.wraps(function)(chosen)  # type: ignore[return-value]
 
-    def _steps(self) -> Iterator[Event]:
-        """Everything until all slots are held, with pauses to be made by whoever iterates."""
+    def _check_unused(self) -> None:
         if self._operation is not None:
             raise RuntimeError("a turn is good for one use: call limits.pull() or push() again")
+
+    def _steps(self) -> Iterator[Event]:
+        """Everything until all slots are held, with pauses to be made by whoever iterates."""
         running = [operation for operation in _running.get() if operation.is_ours]
         operation = RunningOperation(self._kind, self._setting, None)
         for outer in running:
@@ -246,8 +257,12 @@ class Turn:
     def _release(self, operation: RunningOperation) -> None:
         operation.active = False
         _running.set(tuple(running for running in _running.get() if running.active))
-        for claim in reversed(self._claims):
-            claim.release()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        while self._claims:
+            self._claims[-1].release()
+            self._claims.pop()
 
     def _record(
         self,
@@ -282,7 +297,7 @@ class Turn:
 def _check_order(operation: RunningOperation, running: list[RunningOperation]) -> None:
     """Raise RegistryError if slots are taken in another order than everybody else's."""
     for outer in running:
-        if outer.rank > operation.rank:
+        if outer.limited and operation.limited and outer.rank > operation.rank:
             raise RegistryError(
                 f"take a {operation.kind} slot inside of a {outer.kind}",
                 "slots are taken in one order everywhere (pull before push, then by registry);"
