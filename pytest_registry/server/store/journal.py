@@ -49,7 +49,7 @@ class FileJournal:
                 "another registry is serving from that directory",
                 "stop it, or name another directory",
             ) from None
-        self._file = self._open()
+        self._file = _open(self._path)
 
     def replay(self, index: Index) -> None:
         """Bring an empty index to the recorded state, and the file to its shortest form."""
@@ -78,16 +78,19 @@ class FileJournal:
         os.close(self._file)
         os.close(self._lock)
 
-    def _open(self) -> int:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        return os.open(self._path, flags, 0o600)
-
     def _rewrite(self, index: Index) -> None:
         shorter = self._path.with_suffix(".new")
-        shorter.write_bytes(b"".join(_line([event]) for event in index.events()))
+        shorter.unlink(missing_ok=True)
+        file = _open(shorter)
+        for event in index.events():
+            _write_whole(file, _line([event]))
         shorter.replace(self._path)
         os.close(self._file)
-        self._file = self._open()
+        self._file = file
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _write_whole(file: int, line: bytes) -> None:

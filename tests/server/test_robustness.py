@@ -1,0 +1,199 @@
+"""Clients that break off, dawdle or attack: the registry answers, keeps nothing, and lives on."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_registry.oci.names import digest_of
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Asked, Kit, Serve
+
+MIB = 1024 * 1024
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer[9:12])
+
+
+# Clients that break off --------------------------------------------------------------------------
+
+
+def hang_up(connection: socket.socket) -> None:
+    connection.close()
+
+
+def reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+@pytest.mark.parametrize("leave", [hang_up, reset])
+@pytest.mark.parametrize("form", ["Content-Length: 1000000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_an_upload_that_breaks_off_leaves_nothing(
+    method: str, form: str, leave: Callable[[socket.socket], None], registry: Asked, kit: Kit
+) -> None:
+    path = registry.start_upload("a") if method == "PUT" else "/v2/a/blobs/uploads/"
+    connection = registry.connect()
+    head = f"{method} {path}?digest={digest_of(b'x')} HTTP/1.1\r\nHost: x\r\n{form}\r\n\r\n"
+    connection.sendall(head.encode() + b"ffff0\r\n" + b"x" * 50_000)
+    kit.wait_until(lambda: registry.files() != [])
+    leave(connection)
+    kit.wait_until(lambda: [each.status for each in registry.records][-1:] == [400])
+    assert registry.files() == []
+    if method == "PUT":
+        assert registry.ask("GET", path).status == 404
+
+
+def test_a_chunk_that_breaks_off_can_be_resumed(anywhere: Asked, blob: bytes) -> None:
+    path = anywhere.start_upload("a")
+    head = f"PATCH {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(blob)}\r\n\r\n"
+    answer = anywhere.raw(head.encode() + blob[:1234])
+    assert status_of(answer) == 400
+    assert b"SIZE_INVALID" in answer
+    assert anywhere.ask("GET", path)["Range"] == "0-1233"
+    rest = f"1234-{len(blob) - 1}"
+    assert anywhere.ask("PATCH", path, blob[1234:], content_range=rest).status == 202
+    assert anywhere.ask("PUT", f"{path}?digest={digest_of(blob)}").status == 201
+
+
+def test_a_manifest_that_breaks_off_is_not_stored(registry: Asked, kit: Kit) -> None:
+    registry.push_blob("a", kit.empty)
+    content = kit.image()
+    head = (
+        f"PUT /v2/a/manifests/t HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content) + 1}\r\n\r\n"
+    )
+    assert b"SIZE_INVALID" in registry.raw(head.encode() + content)
+    assert registry.ask("GET", "/v2/a/manifests/t").status == 404
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_pull_disturbs_nobody(registry: Asked) -> None:
+    blob = os.urandom(8 * MIB)
+    path = f"/v2/a/blobs/{registry.push_blob('a', blob)}"
+    with registry.connect() as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        connection.recv(1000)
+    assert registry.ask("GET", path).body == blob
+
+
+def test_a_chunk_whose_length_differs_from_its_range_is_refused(registry: Asked) -> None:
+    path = registry.start_upload("a")
+    answer = registry.ask("PATCH", path, b"12345", content_range="0-9")
+    assert (answer.status, answer.codes) == (400, ["SIZE_INVALID"])
+    assert registry.ask("GET", path)["Range"] == "0-0"
+    answer = registry.ask("PATCH", path, iter([b"123", b"45"]), content_range="0-9")
+    assert (answer.status, answer.codes) == (400, ["SIZE_INVALID"])
+    assert registry.files() == []
+
+
+# Slow clients ------------------------------------------------------------------------------------
+
+
+def test_a_slow_client_is_served_and_a_silent_one_is_dropped(serve: Serve) -> None:
+    registry = serve(timeout=0.5)
+    with registry.connect() as slow, registry.connect() as silent:
+        for byte in b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n":
+            slow.sendall(bytes([byte]))
+            time.sleep(0.002)
+        assert slow.recv(1000).startswith(b"HTTP/1.1 200 ")
+        silent.sendall(b"GET /v2/ HT")
+        assert silent.recv(1000) == b""
+
+
+def test_a_body_that_stops_coming_is_408(serve: Serve, kit: Kit) -> None:
+    registry = serve(timeout=0.5)
+    head = f"POST /v2/a/blobs/uploads/?digest={digest_of(b'x')} HTTP/1.1\r\nHost: x\r\n"
+    with registry.connect() as connection:
+        connection.sendall(f"{head}Content-Length: 9\r\n\r\n1234".encode())
+        assert status_of(kit.read_all(connection)) == 408
+    assert registry.files() == []
+
+
+def test_a_client_that_does_not_read_keeps_only_its_own_thread(serve: Serve) -> None:
+    registry = serve(timeout=0.5)
+    path = f"/v2/a/blobs/{registry.push_blob('a', bytes(16 * MIB))}"
+    with registry.connect() as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert registry.ask("GET", "/v2/").status == 200
+        records = [record for record in registry.records if record.route == "blob"]
+        while not records:
+            time.sleep(0.02)
+            records = [record for record in registry.records if record.route == "blob"]
+        assert records[0].bytes_out < 16 * MIB
+
+
+def test_200_connections_are_served_at_once(registry: Asked, blob: bytes) -> None:
+    path = f"/v2/a/blobs/{registry.push_blob('a', blob)}"
+    connections = [registry.connect() for _ in range(200)]
+    try:
+        for _ in range(2):
+            for connection in connections:
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            for connection in connections:
+                response = http.client.HTTPResponse(connection)
+                response.begin()
+                assert response.read() == blob
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+# Paths -------------------------------------------------------------------------------------------
+
+TRICKS = [
+    "/v2/../../../../etc/passwd",
+    "/v2/%2e%2e/%2e%2e/etc/passwd/tags/list",
+    "/v2/a/manifests/../../../journal",
+    "/v2/a/manifests/..%2f..%2fjournal",
+    "/v2/a/blobs/..%2F..%2F..%2Fjournal",
+    "/v2/a/blobs/sha256:..%2f..%2f..%2fjournal",
+    "/v2/a/blobs/sha256:" + "%2e" * 64,
+    "/v2/a/blobs/uploads/..%2f..%2fjournal",
+    "/v2/a%2fb/tags/list",
+    "/v2/a%252fb/tags/list",
+    "/v2/a%00b/tags/list",
+    "/v2/a/manifests/%00",
+    "/v2/a/manifests/t%0d%0aX-Injected:%20yes",
+    "/v2/a/referrers/%0d%0aX-Injected:%20yes",
+    "/v2/a%0d%0aX-Injected:%20yes/tags/list?n=1",
+    "/v2/" + "a" * 10_000 + "/tags/list",
+    "/v2/" + "a/" * 5_000 + "tags/list",
+    "/v2/a/manifests/" + "t" * 10_000,
+    "/v2/a/blobs/sha256:" + "0" * 10_000,
+    "/v2/a/blobs/uploads/" + "0" * 10_000,
+    "/v2/%ff%fe/tags/list",
+    "/v2/%F0%9F%90%B3/tags/list",
+    "/v2/a/manifests/%E2%80%AE",
+    "/v2/%zz/tags/list",
+    "/v2/./tags/list",
+    "/v2//tags/list",
+    "/v2/a/tags/list/",
+    "/v2/con/../nul/tags/list",
+    "/v2/a\\..\\b/tags/list",
+    "//v2/a/tags/list",
+    "/v2/_catalog/../a/tags/list",
+]
+
+
+@pytest.mark.parametrize("path", TRICKS, ids=lambda path: path[:50])
+def test_path_tricks_reach_nothing(path: str, registry: Asked, tmp_path: Path) -> None:
+    registry.push_image("a", "t")
+    before = sorted(tmp_path.rglob("*"))
+    for method in ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"):
+        message = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}"
+        answer = registry.raw(message.encode("latin-1"))
+        assert status_of(answer) in {400, 404, 405}
+        assert b"\r\nX-Injected" not in answer
+        assert b"root:" not in answer
+    assert sorted(tmp_path.rglob("*")) == before
+    assert not (tmp_path.parent / "journal").exists()

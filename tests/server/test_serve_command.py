@@ -1,0 +1,116 @@
+"""`python -m pytest_registry serve`, and what importing the server costs."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pytest_registry.security.credentials import Credentials
+
+COMMAND = [sys.executable, "-m", "pytest_registry", "serve"]
+PASSWORD = "a-password-that-nobody-prints"
+
+
+@contextmanager
+def serving(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process, and the one line that it prints."""
+    process = subprocess.Popen(
+        [*COMMAND, "--port", "0", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    with process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline()
+        finally:
+            process.kill()
+
+
+def ask(line: str, **headers: str) -> int:
+    address = line.partition("http://")[2].split()[0]
+    connection = http.client.HTTPConnection(address, timeout=30)
+    connection.request("GET", "/v2/", headers=headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_serves_until_a_signal_ends_it_cleanly(number: signal.Signals, tmp_path: Path) -> None:
+    with serving("--storage", str(tmp_path / "storage")) as (process, line):
+        assert line.startswith("A registry is serving at http://127.0.0.1:")
+        assert ask(line) == 200
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert (tmp_path / "storage" / "journal").exists()
+
+
+def test_it_says_how_to_log_in_and_keeps_the_password(tmp_path: Path) -> None:
+    login = Credentials("someone", PASSWORD).basic
+    for password, environment in (
+        (["--password", PASSWORD], {}),
+        ([], {"PYTEST_REGISTRY_PASSWORD": PASSWORD}),
+    ):
+        with serving("--username", "someone", "--log", *password, **environment) as (process, line):
+            host = line.partition("http://")[2].split()[0]
+            assert f"docker login --username someone {host}" in line
+            assert (ask(line), ask(line, Authorization=login)) == (401, 200)
+            process.terminate()
+            output, errors = process.communicate(timeout=10)
+            assert "GET /v2/ 401" in errors
+            assert PASSWORD not in line + output + errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--username", "someone"], "needs --password or $PYTEST_REGISTRY_PASSWORD"),
+        (["--password", PASSWORD], "--password needs --username"),
+        (["--host", "192.0.2.1"], "annot assign requested address"),
+        (["--tls-certificate", "/absent"], "No such file"),
+        (["--storage", "/dev/null/x"], "Not a directory"),
+        (["--port", "x"], "invalid int value"),
+    ],
+)
+def test_what_it_cannot_do_is_one_line(arguments: list[str], message: str) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "PYTEST_REGISTRY_PASSWORD"}
+    done = subprocess.run(
+        [*COMMAND, "--port", "0", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert message in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert PASSWORD not in done.stderr
+
+
+def test_a_server_imports_nothing_heavy() -> None:
+    heavy = [
+        "pytest", "docker", "requests", "urllib3", "filelock", "testcontainers", "bcrypt",
+        "email", "http.client", "http.server", "socketserver", "asyncio", "ssl", "uuid", "logging",
+    ]  # fmt: skip
+    script = (
+        "import sys; import pytest_registry.server, pytest_registry.server.serve;"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == "[]"

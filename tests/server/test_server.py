@@ -1,0 +1,322 @@
+"""The server's own life: start, stop, accounts, TLS, and what it tells of its requests."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import socket
+import ssl
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from pytest_registry.oci.names import digest_of
+from pytest_registry.security.credentials import Credentials
+from pytest_registry.server import (
+    Account,
+    ApiError,
+    Challenge,
+    Code,
+    Proceed,
+    RegistryServer,
+    Request,
+    RequestRecord,
+    Response,
+    ServerSettings,
+)
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Asked, Kit, Serve
+
+CREDENTIALS = Credentials("someone", "pa:ss w\u00f6rd")
+
+
+# Starting and stopping ---------------------------------------------------------------------------
+
+
+def test_it_is_bound_before_it_serves_and_free_after() -> None:
+    with RegistryServer(ServerSettings()) as server:
+        assert server.url == f"http://{server.host}" == f"http://127.0.0.1:{server.port}"
+        with socket.create_connection(("127.0.0.1", server.port)):
+            pass
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", server.port))
+    server.close()  # again: nothing happens
+    assert not [thread for thread in threading.enumerate() if thread.name == "registry"]
+
+
+def test_it_serves_in_the_callers_thread_until_it_is_stopped() -> None:
+    server = RegistryServer(ServerSettings())
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    connection.request("GET", "/v2/")
+    assert connection.getresponse().status == 200
+    server.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    server.close()
+    connection.close()
+
+
+def test_closing_cuts_connections_and_drops_uploads(serve: Serve, kit: Kit) -> None:
+    registry = serve()
+    with registry.connect() as idle, registry.connect() as busy:
+        head = f"POST /v2/a/blobs/uploads/?digest={digest_of(b'x')} HTTP/1.1\r\nHost: x\r\n"
+        busy.sendall(f"{head}Content-Length: 100000\r\n\r\n".encode() + bytes(50_000))
+        kit.wait_until(lambda: registry.files() != [])
+        registry.server.close()
+        assert idle.recv(1) == b""
+    assert registry.files() == []
+
+
+def test_a_port_in_use_is_an_error(registry: Asked) -> None:
+    with pytest.raises(OSError, match="in use"):
+        RegistryServer(ServerSettings(port=registry.server.port))
+
+
+def test_it_serves_on_ipv6() -> None:
+    try:
+        server = RegistryServer(ServerSettings(host="::1"))
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    with server:
+        assert server.host == f"[::1]:{server.port}"
+        connection = http.client.HTTPConnection("::1", server.port)
+        connection.request("POST", "/v2/a/blobs/uploads/")
+        location = connection.getresponse().headers["Location"]
+        assert location.startswith(f"{server.url}/v2/a/blobs/uploads/")
+        connection.close()
+
+
+# Accounts ----------------------------------------------------------------------------------------
+
+
+def test_the_runs_credentials_are_let_in(serve: Serve) -> None:
+    registry = serve(credentials=CREDENTIALS)
+    answer = registry.ask("GET", "/v2/", authorization=CREDENTIALS.basic)
+    assert answer.status == 200
+    answer = registry.ask("GET", "/v2/", authorization=CREDENTIALS.basic.replace("B", "b", 1))
+    assert answer.status == 200
+    assert {record.account for record in registry.records} == {"someone"}
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "",
+        "Basic",
+        "Basic ",
+        "Basic !!!",
+        "Basic " + base64.b64encode(b"someone:").decode(),
+        "Basic " + base64.b64encode(b"someone:pa:ss").decode(),
+        "Basic " + base64.b64encode(b"other:pa:ss w\xc3\xb6rd").decode(),
+        CREDENTIALS.basic.swapcase(),
+        CREDENTIALS.basic.replace("Basic", "Bearer"),
+        CREDENTIALS.basic + "x",
+        CREDENTIALS.basic[:-1],
+        "\u00ff\u00fe",
+    ],
+)
+def test_anybody_else_is_refused(authorization: str, serve: Serve) -> None:
+    registry = serve(credentials=CREDENTIALS)
+    registry.raw(
+        f"GET /v2/ HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n\r\n".encode("latin-1")
+    )
+    assert (registry.record().status, registry.record().account) == (401, None)
+
+
+def test_an_authenticator_may_be_ones_own(serve: Serve, kit: Kit) -> None:
+    class Passphrase:
+        def authenticate(self, request: Request) -> Account | Challenge:
+            if request.header("x-word") == "sesame":
+                return Account("ali")
+            return Challenge("Word", "say the word")
+
+    registry = serve(authenticator=Passphrase())
+    answer = registry.ask("GET", "/v2/")
+    assert (answer.status, answer["WWW-Authenticate"]) == (401, "Word")
+    assert answer.json["errors"][0]["detail"] == "say the word"
+    assert registry.ask("GET", "/v2/", x_word="sesame").status == 200
+    kit.wait_until(lambda: registry.records[-1].account == "ali")
+
+
+# TLS ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def certificate(authority: trustme.CA, tmp_path: Path) -> dict[str, Path]:
+    issued = authority.issue_cert("127.0.0.1")
+    paths = {"certificate": tmp_path / "cert.pem", "key": tmp_path / "key.pem"}
+    issued.cert_chain_pems[0].write_to_path(paths["certificate"])
+    issued.private_key_pem.write_to_path(paths["key"])
+    return paths
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+def test_tls_is_spoken_with_a_certificate(
+    serve: Serve, certificate: dict[str, Path], authority: trustme.CA, blob: bytes
+) -> None:
+    registry = serve(**certificate)
+    assert registry.server.url.startswith("https://")
+    connection = http.client.HTTPSConnection(
+        "127.0.0.1", registry.server.port, context=trusting(authority)
+    )
+    large = blob * 1000
+    connection.request("POST", f"/v2/a/blobs/uploads/?digest={digest_of(large)}", large)
+    response = connection.getresponse()
+    assert (response.status, response.read()) == (201, b"")
+    location = response.headers["Location"]
+    assert location.startswith(f"{registry.server.url}/v2/a/blobs/")
+    connection.request("GET", location)
+    assert connection.getresponse().read() == large
+    # A refused large body: the answer must get through here too.
+    connection.close()
+    connection.request("PUT", "/v2/a/blobs/uploads/absent", bytes(8 * 1024 * 1024))
+    assert connection.getresponse().status == 404
+    connection.close()
+
+
+def test_a_client_that_never_shakes_hands_keeps_nobody_waiting(
+    serve: Serve, certificate: dict[str, Path], authority: trustme.CA
+) -> None:
+    registry = serve(**certificate)
+    with registry.connect(), registry.connect() as plain:
+        plain.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", registry.server.port, context=trusting(authority)
+        )
+        connection.request("GET", "/v2/")
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def test_a_client_certificate_is_asked_for(
+    serve: Serve, certificate: dict[str, Path], authority: trustme.CA, tmp_path: Path
+) -> None:
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    registry = serve(**certificate, client_ca=tmp_path / "ca.pem")
+
+    def status(context: ssl.SSLContext) -> int:
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", registry.server.port, context=context, timeout=30
+        )
+        try:
+            connection.request("GET", "/v2/")
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    with pytest.raises(OSError, match=r"required|reset|closed|EOF"):
+        status(trusting(authority))
+    context = trusting(authority)
+    authority.issue_cert("client.example").configure_cert(context)
+    assert status(context) == 200
+
+
+# What it tells -----------------------------------------------------------------------------------
+
+
+def test_every_request_is_recorded_once(serve: Serve, kit: Kit, blob: bytes) -> None:
+    registry = serve(credentials=CREDENTIALS)
+    digest = digest_of(blob)
+    before = time.time()
+    headers = {"Authorization": CREDENTIALS.basic, "User-Agent": "me/1.0"}
+    path = f"/v2/a/b/blobs/uploads/?digest={digest}"
+    assert registry.ask("POST", path, blob, headers).status == 201
+    kit.wait_until(lambda: len(registry.records) == 1)
+    assert registry.ask("GET", f"/v2/a/b/blobs/{digest}", None, headers).status == 200
+    kit.wait_until(lambda: len(registry.records) == 2)
+    push, pull = registry.records
+    assert push == RequestRecord(
+        method="POST",
+        route="upload",
+        path="/v2/a/b/blobs/uploads/",
+        repository="a/b",
+        reference="",
+        status=201,
+        bytes_in=len(blob),
+        bytes_out=0,
+        started=push.started,
+        seconds=push.seconds,
+        user_agent="me/1.0",
+        account="someone",
+        client=push.client,
+    )
+    assert before - 1 < push.started < time.time() + 1
+    assert 0 < push.seconds < 60
+    assert (pull.route, pull.reference, pull.bytes_out) == ("blob", digest, len(blob))
+
+
+def test_the_log_holds_no_secret_and_no_control_character(serve: Serve) -> None:
+    registry = serve(credentials=CREDENTIALS)
+    headers = {"Authorization": CREDENTIALS.basic, "User-Agent": "agent\x1b[31m"}
+    registry.ask("GET", "/v2/a%0aforged%1b/tags/list?token=secret", None, headers)
+    registry.record()
+    (line,) = registry.lines
+    assert "GET /v2/a\\nforged\\x1b/tags/list 400 in=0 out=" in line
+    assert "agent\\x1b[31m" in line
+    assert line.isprintable()
+    for secret in ("secret", CREDENTIALS.password, CREDENTIALS.basic.split()[1]):
+        assert secret not in line
+
+
+def test_an_interceptor_stands_before_every_handler(serve: Serve) -> None:
+    seen: list[tuple[str, str, str | None]] = []
+
+    def intercept(request: Request, proceed: Proceed) -> Response:
+        account = None if request.account is None else request.account.name
+        seen.append((request.route, request.repository, account))
+        if request.header("x-do") == "refuse":
+            raise ApiError(Code.TOOMANYREQUESTS, headers={"Retry-After": "3"})
+        if request.header("x-do") == "break":
+            raise ConnectionAbortedError
+        if request.header("x-do") == "fail":
+            raise RuntimeError("a bug")
+        response = proceed(request)
+        return Response(response.status, {**response.headers, "X-Seen": "yes"}, response.body)
+
+    registry = serve(interceptor=intercept, credentials=CREDENTIALS)
+    login = {"Authorization": CREDENTIALS.basic}
+    for headers, status in (
+        (login, 404),
+        ({}, 401),
+        ({**login, "X-Do": "refuse"}, 429),
+        ({**login, "X-Do": "fail"}, 500),
+    ):
+        answer = registry.ask("GET", "/v2/a/tags/list", None, headers)
+        assert answer.status == status
+        assert answer["X-Seen"] == ("yes" if status < 429 else None)
+    assert answer.json["errors"][0]["code"] == "UNKNOWN"
+    with pytest.raises(http.client.RemoteDisconnected):
+        registry.ask("GET", "/v2/a/tags/list", None, {**login, "X-Do": "break"})
+    assert set(seen) == {("tags", "a", "someone"), ("tags", "a", None)}
+    assert any("RuntimeError: a bug" in line for line in registry.lines)
+    assert registry.ask("GET", "/v2/", None, login).status == 200
+
+
+def test_a_body_may_lie_about_its_length(serve: Serve, blob: bytes) -> None:
+    """Faults need it: a wrong Content-Length, and a body that breaks off."""
+
+    def intercept(request: Request, proceed: Proceed) -> Response:
+        response = proceed(request)
+        return response.with_({"Content-Length": "4000"}) if request.route == "blob" else response
+
+    registry = serve(interceptor=intercept)
+    digest = registry.push_blob("a", blob)
+    with pytest.raises(http.client.IncompleteRead):
+        registry.ask("GET", f"/v2/a/blobs/{digest}", connection="close")
