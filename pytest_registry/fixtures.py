@@ -81,13 +81,14 @@ def registry_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., R
     from pytest_registry.sharing.member import registry_of
     from pytest_registry.sharing.owner import Owner
 
-    settings = member_of(request.config).run.settings
+    member = member_of(request.config)
+    settings = member.run.settings
     with ExitStack() as ends:
 
         def start(**changes: Any) -> Registry:
             owner = Owner(dataclasses.replace(settings, **changes))
             ends.callback(owner.finish)
-            further = registry_of(owner.run)
+            further = member.without_word_of(registry_of(owner.run))
             ends.callback(further.close)
             return further
 

@@ -233,7 +233,16 @@ def _translated(asked: str, kind: type[RegistryError]) -> Iterator[None]:
     try:
         yield
     except ENGINE_ERRORS as error:
-        _fail(asked, _first_line(error), kind, error)
+        _fail(asked, _first_line(error), kind, _without_frames(error))
+
+
+def _without_frames(error: Exception) -> Exception:
+    """The error without the frames of docker-py and below, whose locals are headers with logins."""
+    each: BaseException | None = error
+    while each is not None:
+        each.__traceback__ = None
+        each = each.__cause__ or each.__context__
+    return error
 
 
 def _raise_errors(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 HTPASSWD_ROUNDS = 4
 """bcrypt's cheapest cost. A registry checks the hash on EVERY request: cost 12 takes 234 ms each,
@@ -34,6 +35,19 @@ class Credentials:
     def _encoded(self) -> str:
         return base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that give the password away: itself, and what base64 makes of it inside a login.
+
+        There are three such texts, one for each position modulo three at which it may begin; the
+        characters at both ends, which neighbours change, are left out.
+        """
+        plain = self.password.encode()
+        encoded = (base64.urlsafe_b64encode(bytes(n) + plain).decode() for n in range(3))
+        inner = [text[start:-4] for text, start in zip(encoded, (0, 2, 3), strict=True)]
+        standard = [text.translate(str.maketrans("-_", "+/")) for text in inner]
+        return tuple(dict.fromkeys(text for text in (self.password, *inner, *standard) if text))
+
     def htpasswd(self) -> str:
         """One line for an Apache-style password file, as the registry image reads it."""
         import bcrypt
@@ -54,3 +68,16 @@ def client_auth_config(accounts: Mapping[str, Credentials], plugins: Sequence[st
     if plugins:
         config["cliPluginsExtraDirs"] = list(plugins)
     return json.dumps(config, indent=2)
+
+
+def redacted(value: Any, secrets: Iterable[str]) -> Any:
+    """Plain data (dict, list, tuple, str and others, which stay) with `***` for every secret."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "***")
+        return value
+    if isinstance(value, dict):
+        return {key: redacted(each, secrets) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(redacted(each, secrets) for each in value)
+    return value

@@ -17,6 +17,7 @@ from pytest_registry.images.image import Image
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.registry import Registry, Surroundings
+from pytest_registry.security.credentials import redacted
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import attach, cleanup, kept, state
 from pytest_registry.sharing.directories import state_directory
@@ -39,6 +40,7 @@ class Member:
         self._config = config
         self._owner: Owner | None = None
         self._told: Run | None = None
+        self._secrets: tuple[str, ...] = ()
 
     @property
     def run(self) -> Run:
@@ -65,7 +67,12 @@ class Member:
 
     def registry(self) -> Registry:
         """The run's registry, started if this is the first process to ask."""
-        return registry_of(self.run)
+        return self.without_word_of(registry_of(self.run))
+
+    def without_word_of(self, registry: Registry) -> Registry:
+        """The registry, whose password this process's reports then never show."""
+        self._secrets += registry.credentials.secrets
+        return registry
 
     def once(self, name: str, make: Callable[[], Image]) -> Image:
         """An image that is made once per run."""
@@ -102,6 +109,21 @@ class Member:
             return []
         end = attach.find_end(run, "go on with the tests")
         return [] if end is None else [("the registry ended", str(end))]
+
+    def discreet(self, report: pytest.TestReport) -> pytest.TestReport:
+        """The report without passwords: `--showlocals` prints what our and docker-py's code holds.
+
+        A report is taken apart as for xdist, and put together again, only where one stands in it.
+        """
+        texts = [report.longreprtext, *(text for _, text in report.sections)]
+        if not any(secret in text for secret in self._secrets for text in texts):
+            return report
+        hook = self._config.hook
+        plain = hook.pytest_report_to_serializable(config=self._config, report=report)
+        clean: pytest.TestReport = hook.pytest_report_from_serializable(
+            config=self._config, data=redacted(plain, self._secrets)
+        )
+        return clean
 
     def _endpoint(self) -> Endpoint | None:
         """The endpoint of the run that this process owns; None if there is none or it failed."""
