@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pytest_registry.server.authentication import Authenticator, Challenge
 from pytest_registry.server.errors import ApiError, Code, error_response
 from pytest_registry.server.request import Request
 from pytest_registry.server.response import Response
-from pytest_registry.server.routes import Handler, Router
+from pytest_registry.server.routes import PUBLIC_ROUTES, ROUTES, Handler, Route, Router
 from pytest_registry.server.settings import Interceptor
 from pytest_registry.server.store.store import Store
 
@@ -26,12 +26,13 @@ class Application:
         authenticator: Authenticator,
         interceptor: Interceptor | None,
         log: Callable[[str], None],
+        routes: Sequence[Route] = ROUTES,
     ) -> None:
         self._store = store
         self._authenticator = authenticator
         self._interceptor = interceptor
         self._log = log
-        self._router = Router()
+        self._router = Router(routes)
 
     def answer(self, request: Request) -> Response:
         """The response to a request; raises only what ends the connection (ConnectionError)."""
@@ -54,11 +55,12 @@ class Application:
             handler = self._router.find(request)
         except ApiError as error:
             handler = _refusal(error)
+        if request.route in PUBLIC_ROUTES:
+            return handler
         outcome = self._authenticator.authenticate(request)
         if isinstance(outcome, Challenge):
-            details = [outcome.reason] if outcome.reason else []
-            headers = {"WWW-Authenticate": outcome.header}
-            return _refusal(ApiError(Code.UNAUTHORIZED, *details, headers=headers))
+            request.account = outcome.account
+            return _refusal(_refused(outcome))
         request.account = outcome
         return handler
 
@@ -80,6 +82,12 @@ class Application:
     def _broken(self) -> Response:
         self._log(traceback.format_exc())
         return error_response(500, "UNKNOWN", "the registry is broken; its log tells how", ())
+
+
+def _refused(challenge: Challenge) -> ApiError:
+    details = [challenge.reason] if challenge.reason else []
+    headers = {"WWW-Authenticate": challenge.header} if challenge.header else {}
+    return ApiError(challenge.code, *details, status=challenge.status, headers=headers)
 
 
 def _refusal(error: ApiError) -> Handler:

@@ -1,6 +1,6 @@
-"""Who asks: nobody in particular, or the holder of the run's credentials.
+"""Who asks, and may they: nobody in particular, or an account by Basic authentication.
 
-Other schemes (bearer tokens) implement `Authenticator`; nothing else changes.
+`bearer.py` is the other scheme. Both implement `Authenticator`; nothing else knows of them.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from pytest_registry.server.errors import Code
+
 if TYPE_CHECKING:
-    from pytest_registry.security.credentials import Credentials
+    from pytest_registry.security.accounts import Accounts
     from pytest_registry.server.request import Request
 
 REALM = "pytest-registry"
@@ -25,17 +27,26 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What an unauthenticated client is told to do: the value of `WWW-Authenticate`."""
+    """A refusal: why, and what the client can do (the value of `WWW-Authenticate`, if anything).
+
+    `account` is who was refused, where that is known; `status` is the code's own if None.
+    """
 
     header: str
     reason: str = ""
+    code: Code = Code.UNAUTHORIZED
+    status: int | None = None
+    account: Account | None = None
 
 
 class Authenticator(Protocol):
-    """Decides who sent a request. It is asked before the request is answered, for every route."""
+    """Decides who sent a request, and whether they may.
+
+    It is asked before the request is answered, for every route but the public ones.
+    """
 
     def authenticate(self, request: Request) -> Account | Challenge | None:
-        """The account, a challenge to refuse with 401, or None: anybody may do everything."""
+        """The account, a challenge to refuse with, or None: anybody may do everything."""
 
 
 class OpenToAll:
@@ -46,15 +57,27 @@ class OpenToAll:
 
 
 class Basic:
-    """One account, by HTTP Basic authentication (RFC 7617)."""
+    """Accounts by HTTP Basic authentication (RFC 7617), each within its rights."""
 
-    def __init__(self, credentials: Credentials) -> None:
-        self._account = Account(credentials.username)
-        self._expected = credentials.basic.partition(" ")[2].encode()
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
         self._challenge = Challenge(f'Basic realm="{REALM}", charset="UTF-8"')
 
     def authenticate(self, request: Request) -> Account | Challenge:
         """Compare in constant time, so that an answer's delay tells nothing of the password."""
-        scheme, _, given = (request.header("authorization") or "").partition(" ")
-        matches = hmac.compare_digest(given.strip().encode("utf-8", "replace"), self._expected)
-        return self._account if matches and scheme.lower() == "basic" else self._challenge
+        from pytest_registry.server.scopes import lacking
+
+        scheme, _, text = (request.header("authorization") or "").partition(" ")
+        given = text.strip().encode("utf-8", "replace")
+        found = None
+        for account in self._accounts.all():
+            expected = account.credentials.basic.partition(" ")[2].encode()
+            if hmac.compare_digest(given, expected):
+                found = account
+        if found is None or scheme.lower() != "basic":
+            return self._challenge
+        proved = Account(found.name)
+        if denied := lacking(found, request):
+            # 403, not 401: other credentials are wanted, not these once more (RFC 9110, 15.5.4).
+            return Challenge("", f"{found.name} has no {denied}", Code.DENIED, account=proved)
+        return proved

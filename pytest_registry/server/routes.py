@@ -58,6 +58,9 @@ ROUTES = (
     Route("", "GET", "/v2/_catalog", "catalog", catalog.list_repositories),
 )  # fmt: skip
 
+PUBLIC_ROUTES = frozenset({"token"})
+"""Names of routes that anybody may ask, since that is how one logs in; see `tokens.py`."""
+
 
 class Router:
     """Finds a request's row of a route table."""

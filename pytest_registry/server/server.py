@@ -50,7 +50,11 @@ class RegistryServer:
         self._log: Callable[[str], None] = log if log is not None else _no_log
         self._report = _report(settings)
         self._application = Application(
-            self._store, settings.accounts(), settings.interceptor, self._log
+            self._store,
+            settings.accounts(),
+            settings.interceptor,
+            self._log,
+            settings.endpoints(),
         )
         self._clock = Clock()
         self._wake_reader, self._wake_writer = socket.socketpair()

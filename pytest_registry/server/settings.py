@@ -13,7 +13,10 @@ from pytest_registry.server.request import Request
 from pytest_registry.server.response import Response
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_registry.security.credentials import Credentials
+    from pytest_registry.server.routes import Route
 
 Proceed = Callable[[Request], Response]
 Interceptor = Callable[[Request, Proceed], Response]
@@ -28,10 +31,11 @@ class ServerSettings:
 
     `port` 0 lets the kernel choose. `storage` is a directory of the server's own, made if missing;
     None keeps everything in memory. `credentials` asks every client for HTTP Basic; `authenticator`
-    takes precedence over them. `certificate` and `key` (PEM files) make it speak TLS; `client_ca`
-    asks clients for a certificate of that authority. `timeout` is the seconds after which a client
-    that neither sends nor takes a byte is dropped, `upload_timeout` those after which an upload
-    session that nobody continues is forgotten.
+    takes precedence over them. `routes` is the route table if it is not the registry's own.
+    `certificate` and `key` (PEM files) make it speak TLS; `client_ca` asks clients for a
+    certificate of that authority. `timeout` is the seconds after which a client that neither sends
+    nor takes a byte is dropped, `upload_timeout` those after which an upload session that nobody
+    continues is forgotten.
 
     `observer` is called with the record of every finished request, `log` with one line for it (and
     for what went wrong inside), both in the thread that served it: they must not block.
@@ -42,6 +46,7 @@ class ServerSettings:
     storage: Path | None = None
     credentials: Credentials | None = None
     authenticator: Authenticator | None = None
+    routes: Sequence[Route] | None = None
     certificate: Path | None = None
     key: Path | None = None
     client_ca: Path | None = None
@@ -60,4 +65,14 @@ class ServerSettings:
         """The authenticator that these settings ask for."""
         if self.authenticator is not None:
             return self.authenticator
-        return OpenToAll() if self.credentials is None else Basic(self.credentials)
+        if self.credentials is None:
+            return OpenToAll()
+        from pytest_registry.security import accounts
+
+        return Basic(accounts.FixedAccounts((accounts.Account.of_everything(self.credentials),)))
+
+    def endpoints(self) -> Sequence[Route]:
+        """The route table that these settings ask for."""
+        from pytest_registry.server.routes import ROUTES
+
+        return ROUTES if self.routes is None else self.routes
