@@ -15,7 +15,7 @@ from pytest_registry.server.errors import ApiError
 from pytest_registry.server.head import HEAD_LIMIT, Head, bad_request, parse_head
 from pytest_registry.server.records import RequestRecord
 from pytest_registry.server.request import Request, unquote
-from pytest_registry.server.response import NO_ANSWER, End, Response
+from pytest_registry.server.response import NO_ANSWER, Content, End, Response
 from pytest_registry.server.stream import ByteStream, LineTooLong, NotHttp
 
 Report = Callable[[RequestRecord], None]
@@ -53,6 +53,7 @@ class Connection:
         self._clock = clock
         self._awaits_continue = False
         self._sent = 0
+        self._untold: tuple[Request, int, float] | None = None
 
     def serve(self) -> None:
         """Answer requests until the client is done, breaks off or has to be cut off."""
@@ -79,6 +80,7 @@ class Connection:
         except ApiError as error:
             return self._refuse(error)
         response = self._application.answer(request)
+        self._untold = (request, response.status, started)
         try:
             may_keep = head.keep_alive and response.end is End.KEEP
             keep = may_keep and self._can_drain(request.body)
@@ -88,8 +90,7 @@ class Connection:
             return keep and _drain(request.body)
         finally:
             response.close()
-            if self._report is not None:
-                self._report(self._record(request, response.status, started))
+            self._tell()
 
     def _request(self, head: Head) -> Request:
         """The request as handlers see it. Nothing of its body has been read."""
@@ -129,15 +130,25 @@ class Connection:
             return
         head = self._head(response, keep, version)
         if head_only or status in _NO_BODY:
+            self._tell()
             self._socket.sendall(head)
         elif isinstance(body, bytes):
-            self._socket.sendall(head + body)
             self._sent = len(body)
+            self._tell()
+            self._socket.sendall(head + body)
         else:
-            self._socket.sendall(head)
-            for block in body.blocks():
-                self._socket.sendall(block)
-                self._sent += len(block)
+            self._stream_out(head, body)
+
+    def _stream_out(self, head: bytes, body: Content) -> None:
+        length = body.length
+        if length == 0:
+            self._tell()
+        self._socket.sendall(head)
+        for block in body.blocks():
+            self._sent += len(block)
+            if self._sent >= length:
+                self._tell()
+            self._socket.sendall(block)
 
     def _head(self, response: Response, keep: bool, version: str) -> bytes:
         headers = response.headers
@@ -168,6 +179,15 @@ class Connection:
         end = time.monotonic() + _LINGER_TOTAL_SECONDS
         while time.monotonic() < end and self._socket.recv(_LINGER_BLOCK):
             pass
+
+    def _tell(self) -> None:
+        """Report the request, once: before the last byte leaves, or when the answer broke off.
+
+        Whoever has the whole answer can therefore rely on it that the record is there.
+        """
+        untold, self._untold = self._untold, None
+        if self._report is not None and untold is not None:
+            self._report(self._record(*untold))
 
     def _record(self, request: Request, status: int, started: float) -> RequestRecord:
         seconds = time.perf_counter() - started

@@ -11,8 +11,10 @@ class RequestRecord:
 
     `route` is a name of the route table, "" for a path that has none; `reference` is the tag,
     digest or upload id that the path names. `bytes_in` and `bytes_out` count the bodies only.
-    `started` is Unix time; `seconds` runs from the request's head to the last byte of the answer.
+    `started` is Unix time; `seconds` runs from the request's head to the last block of the answer.
     `account` is None where nobody was asked or who asked was refused.
+
+    It is told of before that last block is sent: whoever has an answer finds its record.
     """
 
     method: str

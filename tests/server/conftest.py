@@ -127,8 +127,7 @@ class Asked:
         )
 
     def record(self) -> RequestRecord:
-        """What was recorded of the last request (it is told of after the answer was sent)."""
-        wait_until(lambda: bool(self.records))
+        """What was recorded of the last request: it is there when the answer is."""
         return self.records[-1]
 
 
