@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import pytest
+
+    from pytest_registry.errors import OptionError
 
 DEFAULT = "the default"
 """The source of a value that nobody gave."""
@@ -25,8 +26,7 @@ MOST_DIGITS = 9
 """Digits of a number; more are a slip of the hand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One row: `parse` makes a value of the text or raises ValueError with what is accepted."""
 
     name: str
@@ -56,8 +56,7 @@ class Option:
         return self.parse is switch
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(NamedTuple):
     """A resolved option and where it came from, in words."""
 
     value: Any
@@ -90,6 +89,44 @@ def registry_host(given: str) -> str:
     if not is_host(given.strip()):
         raise ValueError("a registry's HOST[:PORT], without a scheme or path")
     return given.strip()
+
+
+def registry_url(given: str) -> str:
+    """Take the address of a registry that runs already, with a prefix for what is pushed there."""
+    from urllib.parse import urlsplit
+
+    from pytest_registry.oci.names import is_host, is_repository
+
+    parts = urlsplit(given.strip())
+    prefix = parts.path.strip("/")
+    if (
+        parts.scheme not in {"http", "https"}
+        or not is_host(parts.netloc)
+        or not (prefix == "" or is_repository(prefix))
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValueError(
+            "http or https://HOST[:PORT][/PREFIX] without a user name (it and the password are"
+            " PYTEST_REGISTRY_USERNAME and PYTEST_REGISTRY_PASSWORD in the environment)"
+        )
+    return f"{parts.scheme}://{parts.netloc}/{prefix}".rstrip("/")
+
+
+def limits_url(given: str) -> str:
+    """Take the address of a Redis as the redis package does."""
+    from urllib.parse import urlsplit
+
+    if urlsplit(given.strip()).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("redis://HOST[:PORT][/DB], rediss://... for TLS, or unix://PATH")
+    return given.strip()
+
+
+def without_password(url: str) -> str:
+    """An address as it may be shown."""
+    import re
+
+    return re.sub(r"(?<=://)[^/@]*@|(?<=[?&]password=)[^&]*", "***@", url)
 
 
 def switch(given: str) -> bool:
@@ -135,11 +172,21 @@ def one_of(*accepted: str) -> Callable[[str], str]:
 OPTIONS: tuple[Option, ...] = (
     Option(
         "engine",
-        one_of("auto", "container", "embedded"),
+        one_of("auto", "container", "embedded", "external"),
         "auto",
         "What serves the registry: a container on a Docker or Podman engine; the embedded server;"
-        " or, with auto, a container where an engine answers and has or can pull the image.",
+        " external, one that runs already (--registry-url); or, with auto, a container where an"
+        " engine answers and has or can pull the image.",
         "ENGINE",
+    ),
+    Option(
+        "url",
+        registry_url,
+        None,
+        "A registry that runs already, to be used below a prefix of the run's own. User name and"
+        " password come from PYTEST_REGISTRY_USERNAME and PYTEST_REGISTRY_PASSWORD, or from your"
+        " Docker config.",
+        "https://HOST[:PORT][/PREFIX]",
     ),
     Option("image", image_name, "registry:3", "The registry image that a container runs.", "IMAGE"),
     Option("sample_image", image_name, "nginx", "The image that the nginx fixtures push.", "IMAGE"),
@@ -179,6 +226,22 @@ OPTIONS: tuple[Option, ...] = (
         "SECONDS",
     ),
     Option(
+        "limits_url",
+        limits_url,
+        None,
+        "A Redis that keeps the limits for all machines that use the same --registry-url"
+        " (pytest-registry[redis]); a password only in the environment.",
+        "redis://HOST[:PORT]",
+    ),
+    Option(
+        "limits_lease",
+        seconds,
+        10.0,
+        "How long a slot outlives a machine that died, and a pull or push a Redis that does not"
+        " answer; the first machine's value counts for all.",
+        "SECONDS",
+    ),
+    Option(
         "storage",
         one_of("disk", "memory"),
         "disk",
@@ -213,7 +276,41 @@ def register(parser: pytest.Parser) -> None:
 
 def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> dict[str, Value]:
     """Every option's value with its source; raises OptionError for a value that is not accepted."""
-    return {option.name: _resolve(option, config, environ) for option in OPTIONS}
+    values = {option.name: _resolve(option, config, environ) for option in OPTIONS}
+    return _together(values)
+
+
+def error() -> type[OptionError]:
+    """Import what `resolve` raises: in `except error():` that is done only if it is raised."""
+    from pytest_registry.errors import OptionError
+
+    return OptionError
+
+
+def _together(values: dict[str, Value]) -> dict[str, Value]:
+    """See that the values can be together; a URL chooses the engine external."""
+    engine, url, limits = values["engine"], values["url"], values["limits_url"]
+    if url.value is not None and engine.value == "auto":
+        values["engine"] = Value("external", url.source)
+    elif url.value is not None and engine.value != "external":
+        raise error()(
+            f"use the registry at {url.value}",
+            f"{url.source} names it, but {engine.source} asks for the engine {engine.value}",
+            "leave one of them out, or give --registry-engine=external",
+        )
+    elif url.value is None and engine.value == "external":
+        raise error()(
+            "use a registry that runs already",
+            f"{engine.source} asks for the engine external, but nothing says where it is",
+            "give --registry-url https://HOST[:PORT][/PREFIX]",
+        )
+    if limits.value != without_password(str(limits.value)) and "environment" not in limits.source:
+        raise error()(
+            f"take the password for {without_password(limits.value)} from {limits.source}",
+            "it would be seen in lists of processes, or be kept under version control",
+            "give the address by the environment's PYTEST_REGISTRY_LIMITS_URL",
+        )
+    return values
 
 
 def _resolve(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> Value:
@@ -231,12 +328,10 @@ def _resolve(option: Option, config: pytest.Config, environ: Mapping[str, str]) 
 def _parse(option: Option, given: str, source: str) -> Any:
     try:
         return option.parse(given)
-    except ValueError as error:
-        from pytest_registry.errors import OptionError
-
-        raise OptionError(
-            f"use {given!r} as the registry's {option.name}",
-            f"it came from {source}, which takes {error}",
+    except ValueError as accepted:
+        raise error()(
+            f"use {without_password(given)!r} as the registry's {option.name}",
+            f"it came from {source}, which takes {accepted}",
             f"give another value there, or leave it out for {option.default!r}",
         ) from None
 

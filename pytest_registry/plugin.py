@@ -24,11 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options at once, and bring in the fixtures."""
-    from pytest_registry.errors import OptionError
-
     try:
         options.resolve(config)
-    except OptionError as error:
+    except options.error() as error:
         raise pytest.UsageError(str(error)) from None
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
