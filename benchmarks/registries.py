@@ -1,0 +1,236 @@
+"""The registries that `embedded.py` compares, as processes, and the client that loads them.
+
+The client speaks raw sockets, so that it is not what is measured; it is the same for all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PEER = "docker-registry"
+OURS = "embedded"
+BLOCK = 1024 * 1024
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+
+
+@dataclass
+class Registry:
+    """A server process that is being measured."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+    context: ssl.SSLContext | None = None
+    start_seconds: float = 0.0
+    results: dict[str, list[float]] = field(default_factory=dict)
+
+    def connect(self) -> socket.socket:
+        """A connection to it."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=120)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.context is None:
+            return connection
+        return self.context.wrap_socket(connection, server_hostname="127.0.0.1")
+
+    def note(self, name: str, value: float) -> None:
+        """Keep one round's figure."""
+        self.results.setdefault(name, []).append(value)
+
+    def resident(self) -> float:
+        """Its resident memory in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+        return int(line.split()[1]) * 1024 / 1e6
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Files for TLS on 127.0.0.1, and a context that trusts them."""
+
+    certificate: Path
+    key: Path
+    context: ssl.SSLContext
+
+    @classmethod
+    def make(cls, directory: Path) -> Certificate:
+        """A fresh authority and a certificate of it."""
+        import trustme
+
+        authority = trustme.CA()
+        issued = authority.issue_cert("127.0.0.1")
+        certificate, key = directory / "cert.pem", directory / "key.pem"
+        issued.private_key_and_cert_chain_pem.write_to_path(certificate)
+        issued.private_key_pem.write_to_path(key)
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        return cls(certificate, key, context)
+
+
+def request(connection: socket.socket, head: str, body: memoryview | None = None) -> bytes:
+    """Send a request without waiting; returns the answer's head."""
+    connection.sendall(head.encode() + b"Host: 127.0.0.1\r\n\r\n")
+    if body is not None:
+        for start in range(0, len(body), BLOCK):
+            connection.sendall(body[start : start + BLOCK])
+    received = b""
+    while b"\r\n\r\n" not in received:
+        block = connection.recv(BLOCK)
+        if not block:
+            raise ConnectionError(f"no answer to {head!r}")
+        received += block
+    return received
+
+
+def header(answer: bytes, name: str) -> str:
+    """A header of an answer."""
+    for line in answer.decode("latin-1").split("\r\n"):
+        if line.lower().startswith(f"{name.lower()}:"):
+            return line.partition(":")[2].strip()
+    raise LookupError(f"no {name} in {answer[:300]!r}")
+
+
+def push(registry: Registry, repository: str, body: memoryview, digest: str) -> None:
+    """POST, then PUT."""
+    with registry.connect() as connection:
+        started = request(
+            connection,
+            f"POST /v2/{repository}/blobs/uploads/ HTTP/1.1\r\nContent-Length: 0\r\n",
+        )
+        location = header(started, "location").partition("/v2/")[2]
+        mark = "&" if "?" in location else "?"
+        answer = request(
+            connection,
+            f"PUT /v2/{location}{mark}digest={digest} HTTP/1.1\r\nContent-Length: {len(body)}\r\n"
+            "Content-Type: application/octet-stream\r\n",
+            body,
+        )
+    if not answer.startswith(b"HTTP/1.1 201"):
+        raise RuntimeError(f"{registry.name} answered {answer[:300]!r}")
+
+
+def pull(registry: Registry, repository: str, digest: str) -> None:
+    """GET, and forget what comes."""
+    with registry.connect() as connection:
+        answer = request(connection, f"GET /v2/{repository}/blobs/{digest} HTTP/1.1\r\n")
+        head, _, early = answer.partition(b"\r\n\r\n")
+        left = int(header(head, "content-length")) - len(early)
+        buffer = bytearray(BLOCK)
+        while left > 0:
+            count = connection.recv_into(buffer, min(BLOCK, left))
+            if not count:
+                raise ConnectionError("the blob ended early")
+            left -= count
+
+
+def heads(port: int, connections: int, seconds: float, path: str) -> float:
+    """HEAD requests per second over kept connections, each sending as soon as it was answered."""
+    message = f"HEAD {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: {MANIFEST_TYPE}\r\n\r\n".encode()
+    sockets = {}
+    poll = select.epoll()
+    for _ in range(connections):
+        connection = socket.create_connection(("127.0.0.1", port))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sockets[connection.fileno()] = connection
+        poll.register(connection.fileno(), select.EPOLLIN)
+        connection.send(message)
+    answered, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        for number, _ in poll.poll(1):
+            connection = sockets[number]
+            answer = connection.recv(65536)
+            if not answer.startswith(b"HTTP/1.1 200") or not answer.endswith(b"\r\n\r\n"):
+                raise RuntimeError(f"unexpected answer {answer[:300]!r}")
+            answered += 1
+            connection.send(message)
+    for connection in sockets.values():
+        connection.close()
+    poll.close()
+    return answered / elapsed
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for_first_answer(registry: Registry) -> None:
+    """Return as soon as `/v2/` answers."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            with registry.connect() as connection:
+                if request(connection, "GET /v2/ HTTP/1.1\r\n").startswith(b"HTTP/1.1 200"):
+                    return
+        except OSError:
+            time.sleep(0.0005)
+    raise TimeoutError(f"{registry.name} does not answer")
+
+
+def ours_command(port: int, storage: Path, tls: Certificate | None) -> list[str]:
+    """How the embedded registry is started."""
+    command = [sys.executable, "-m", "pytest_registry", "serve"]
+    command += ["--port", str(port), "--storage", str(storage)]
+    if tls is not None:
+        command += ["--tls-certificate", str(tls.certificate), "--tls-key", str(tls.key)]
+    return command
+
+
+def peer_command(port: int, storage: Path, tls: Certificate | None) -> list[str]:
+    """How the peer is started: filesystem driver, no accounts, quiet."""
+    storage.mkdir(parents=True, exist_ok=True)
+    http: dict[str, object] = {"addr": f"127.0.0.1:{port}"}
+    if tls is not None:
+        http["tls"] = {"certificate": str(tls.certificate), "key": str(tls.key)}
+    configuration = {
+        "version": 0.1,
+        "log": {"level": "error", "accesslog": {"disabled": True}},
+        "storage": {
+            "filesystem": {"rootdirectory": str(storage)},
+            "cache": {"blobdescriptor": "inmemory"},
+            "delete": {"enabled": True},
+        },
+        "http": http,
+    }
+    path = storage / "config.yml"
+    path.write_text(json.dumps(configuration))  # YAML reads JSON
+    return ["docker-registry", "serve", str(path)]
+
+
+COMMANDS = {PEER: peer_command, OURS: ours_command}
+
+
+@contextlib.contextmanager
+def running(name: str, directory: Path, tls: Certificate | None = None) -> Iterator[Registry]:
+    """Start a registry, with the seconds from spawning it to its first answer; end it after."""
+    port = free_port()
+    command = COMMANDS[name](port, directory / f"{name}-{port}", tls)
+    context = None if tls is None else tls.context
+    started = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        registry = Registry(name, port, process, context)
+        wait_for_first_answer(registry)
+        registry.start_seconds = time.perf_counter() - started
+        yield registry
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(directory / f"{name}-{port}", ignore_errors=True)
