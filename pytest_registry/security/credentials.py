@@ -13,6 +13,9 @@ HTPASSWD_ROUNDS = 4
 """bcrypt's cheapest cost. A registry checks the hash on EVERY request: cost 12 takes 234 ms each,
 cost 4 takes 1 ms, and the password is random and lives for minutes."""
 
+SHORTEST_SECRET = 5
+"""Characters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -40,13 +43,15 @@ class Credentials:
         """Texts that give the password away: itself, and what base64 makes of it inside a login.
 
         There are three such texts, one for each position modulo three at which it may begin; the
-        characters at both ends, which neighbours change, are left out.
+        characters at both ends, which neighbours change, are left out. Texts so short that they
+        stand in any other are no secrets.
         """
         plain = self.password.encode()
         encoded = (base64.urlsafe_b64encode(bytes(n) + plain).decode() for n in range(3))
         inner = [text[start:-4] for text, start in zip(encoded, (0, 2, 3), strict=True)]
         standard = [text.translate(str.maketrans("-_", "+/")) for text in inner]
-        return tuple(dict.fromkeys(text for text in (self.password, *inner, *standard) if text))
+        texts = dict.fromkeys((self.password, *inner, *standard))
+        return tuple(text for text in texts if len(text) >= SHORTEST_SECRET)
 
     def htpasswd(self) -> str:
         """One line for an Apache-style password file, as the registry image reads it."""

@@ -1,0 +1,66 @@
+"""Every error of ours says what was asked, what happened and what to do, in any process."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+import pickle
+
+import pytest
+
+from pytest_registry import errors
+from pytest_registry.errors import ProtocolError, RateLimited, RegistryError, SlotTimeout
+from pytest_registry.sharing.state import error_from_json, error_to_json
+
+KINDS = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, RegistryError)
+]
+EXAMPLES = [
+    *(kind("push a to b", "nobody answered", "try again", log=["one", "two"])
+      for kind in KINDS if "log" in inspect.signature(kind).parameters),
+    RateLimited("pull a", "429", "wait", retry_after=2.5),
+    ProtocolError("pull a", "400", status=400, codes=["NAME_INVALID"]),
+    SlotTimeout("pull a", "no slot", "wait", holders=["somebody"]),
+]  # fmt: skip
+
+
+def named(error: RegistryError) -> str:
+    return type(error).__name__
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=named)
+def test_an_error_is_the_same_after_pickling_copying_and_json(error: RegistryError) -> None:
+    told = json.loads(json.dumps(error_to_json(error)))
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), error_from_json(told)):
+        assert type(again) is type(error)
+        assert str(again) == str(error)
+        assert again.args == error.args
+        for name, value in vars(error).items():
+            found = getattr(again, name)
+            assert (tuple(found) if isinstance(value, tuple) else found) == value
+
+
+def test_a_message_has_the_question_the_answer_the_remedy_and_the_log_in_this_order() -> None:
+    error = errors.StartError("start it", "it ended", "look", log=["first", "last"])
+    assert str(error).splitlines() == [
+        "could not start it: it ended",
+        "What to do: look",
+        "The registry's last log lines:",
+        "  first",
+        "  last",
+    ]
+    assert str(RegistryError("start it", "it ended")) == "could not start it: it ended"
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_kind_is_one_tree_and_documented(kind: type[RegistryError]) -> None:
+    assert issubclass(kind, RegistryError)
+    assert kind.__doc__
+    assert kind.__module__ == "pytest_registry.errors"
+
+
+def test_a_malformed_reference_is_a_value_error_too() -> None:
+    assert issubclass(errors.InvalidReference, ValueError)

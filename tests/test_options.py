@@ -1,0 +1,200 @@
+"""The table of options: where a value may stand, which one wins, and what is accepted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pytest_registry import options
+from pytest_registry.errors import OptionError
+from pytest_registry.options import DEFAULT, OPTIONS, Option, Value, resolve
+from pytest_registry.settings import Settings
+
+NAMES = [option.name for option in OPTIONS]
+NOT_DEFAULT = {
+    "engine": "embedded",
+    "url": "https://registry.test/prefix",
+    "limits_url": "redis://limits.test",
+    "image": "registry:2",
+    "sample_image": "busybox:1",
+    "upstream": "mirror.test:5000",
+    "start_timeout": "7.5",
+    "pull_limit": "3",
+    "push_limit": "none",
+    "slot_timeout": "11",
+    "storage": "memory",
+    "keep": "yes",
+    "reuse": "1",
+    "state_dir": "somewhere",
+}
+
+
+def option(name: str) -> Option:
+    """The row of the table."""
+    return next(each for each in OPTIONS if each.name == name)
+
+
+def text_for(each: Option) -> str:
+    """A text that the option accepts and that is not its default."""
+    return NOT_DEFAULT.get(each.name, "1")
+
+
+def config(pytester: pytest.Pytester, *flags: str, **ini: str) -> pytest.Config:
+    """A configuration from a command line and an ini file."""
+    lines = "".join(f"{name} = {value}\n" for name, value in ini.items())
+    pytester.makeini(f"[pytest]\n{lines}")
+    return pytester.parseconfig(*flags)
+
+
+def flag(each: Option, text: str) -> str:
+    return each.flag if each.is_switch else f"{each.flag}={text}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_option_is_a_flag_a_variable_and_an_ini_value_and_keeps_its_source(
+    pytester: pytest.Pytester, name: str
+) -> None:
+    each = option(name)
+    text = text_for(each)
+    value = each.parse(text)
+    found = resolve(config(pytester, flag(each, text)), {})[name]
+    assert found == Value(value, f"the command line's {each.flag}")
+    found = resolve(config(pytester), {each.env: text})[name]
+    assert found == Value(value, f"the environment's {each.env}")
+    found = resolve(config(pytester, **{each.ini: text}), {})[name]
+    assert found == Value(value, f"the ini file's {each.ini}")
+    assert resolve(config(pytester), {})[name] == Value(each.default, DEFAULT)
+
+
+def test_the_command_line_beats_the_environment_which_beats_the_ini_file(
+    pytester: pytest.Pytester,
+) -> None:
+    given_everywhere = config(pytester, "--registry-image=one:1", registry_image="three:1")
+    environment = {"PYTEST_REGISTRY_IMAGE": "two:1"}
+    assert resolve(given_everywhere, environment)["image"].value == "one:1"
+    given_twice = config(pytester, registry_image="three:1")
+    assert resolve(given_twice, environment)["image"].value == "two:1"
+    assert resolve(given_twice, {})["image"].value == "three:1"
+
+
+def test_a_value_that_is_false_still_beats_what_comes_after_it(pytester: pytest.Pytester) -> None:
+    found = resolve(config(pytester, registry_keep="yes"), {"PYTEST_REGISTRY_KEEP": "0"})
+    assert found["keep"] == Value(False, "the environment's PYTEST_REGISTRY_KEEP")
+    unlimited = resolve(config(pytester, "--registry-pull-limit=0", registry_pull_limit="2"), {})
+    assert unlimited["pull_limit"].value is None
+
+
+def test_settings_hold_every_option_with_its_source_and_survive_json(
+    pytester: pytest.Pytester,
+) -> None:
+    settings = Settings.of(resolve(config(pytester, "--registry-engine=embedded"), {}))
+    assert settings.engine == "embedded"
+    assert settings.source("engine") == "the command line's --registry-engine"
+    assert settings.is_default("image")
+    assert not settings.is_default("engine")
+    assert Settings.from_json(settings.to_json()) == settings
+
+
+def test_pytest_help_shows_each_flag_and_ini_value(pytester: pytest.Pytester) -> None:
+    shown = pytester.runpytest_subprocess("--help").stdout.str()
+    assert "an OCI registry for the run (pytest-registry)" in shown
+    for each in OPTIONS:
+        assert shown.count(each.flag) >= 1
+        assert each.ini in shown
+        assert each.is_switch or f"{each.flag}={each.metavar}" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "accepted"),
+    [
+        ("engine", "docker", "one of auto, container, embedded, external"),
+        ("url", "registry.test", "http or https://HOST"),
+        ("engine", "", "one of auto"),
+        ("image", "registry:3:4", "an image's name"),
+        ("image", "Not a name", "an image's name"),
+        ("sample_image", "nginx@sha256:12", "an image's name"),
+        ("upstream", "https://mirror.test", "a registry's HOST[:PORT]"),
+        ("upstream", "mirror.test/path", "a registry's HOST[:PORT]"),
+        ("start_timeout", "soon", "a positive number of seconds"),
+        ("start_timeout", "-1", "a positive number of seconds"),
+        ("slot_timeout", "inf", "a positive number of seconds"),
+        ("pull_limit", "-1", "a whole number of at least 1"),
+        ("push_limit", "many", "a whole number of at least 1"),
+        ("storage", "tape", "one of disk, memory"),
+        ("keep", "maybe", "one of 1, true, yes, on"),
+        ("state_dir", " ", "a text that is not empty"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_source_and_what_is_accepted(
+    pytester: pytest.Pytester, name: str, text: str, accepted: str
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        resolve(config(pytester), {option(name).env: text})
+    said = str(caught.value)
+    assert f"{text!r} as the registry's {name}" in said
+    assert f"the environment's {option(name).env}, which takes {accepted}" in said
+    assert "give another value there" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("url", "https://me:a-secret-word@registry.test"),
+        ("limits_url", "http://:a-secret-word@limits.test"),
+        ("limits_url", "http://me:odd@a-secret-word@limits.test/0"),
+        ("limits_url", "http://limits.test?password=a-secret-word&db=1"),
+    ],
+)
+def test_a_bad_address_is_named_without_its_password(
+    pytester: pytest.Pytester, name: str, text: str
+) -> None:
+    with pytest.raises(OptionError, match="registry's") as caught:
+        resolve(config(pytester), {option(name).env: text})
+    assert "***" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def accepted_by(parse: Callable[[str], Any], text: str) -> Any:
+    """What the parser makes of a text, or ValueError where it refuses in words of its own."""
+    try:
+        return parse(text)
+    except ValueError as refusal:
+        words = str(refusal)
+    assert words.startswith(("a ", "one of "))
+    return ValueError
+
+
+@given(st.text() | st.floats().map(str) | st.integers().map(str))
+def test_seconds_are_positive_and_finite_or_refused(text: str) -> None:
+    value = accepted_by(options.seconds, text)
+    assert value is ValueError or (value > 0 and math.isfinite(value))
+
+
+@given(st.floats(min_value=1e-6, max_value=1e9))
+def test_any_positive_number_is_accepted_as_seconds(number: float) -> None:
+    assert options.seconds(repr(number)) == number
+
+
+@given(st.text() | st.integers().map(str))
+@example("9" * 5000)
+@example("00")
+def test_a_limit_is_at_least_one_or_none_or_refused(text: str) -> None:
+    value = accepted_by(options.limit, text)
+    assert value is ValueError or value is None or value >= 1
+
+
+@given(st.integers(min_value=1, max_value=999_999), st.sampled_from(["", " ", "0", "00"]))
+def test_a_limit_may_be_written_with_blanks_and_zeros(number: int, before: str) -> None:
+    assert options.limit(f"{before}{number} ") == number
+
+
+@given(st.text(max_size=5) | st.sampled_from(sorted(options.TRUE | options.FALSE)))
+def test_a_switch_is_on_off_or_refused_in_any_case_of_letters(text: str) -> None:
+    value = accepted_by(options.switch, text)
+    assert value is ValueError or value == (text.strip().lower() in options.TRUE)
+    assert accepted_by(options.switch, text.upper().lower()) in (value, ValueError)
