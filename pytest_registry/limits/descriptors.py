@@ -16,7 +16,8 @@ class Descriptors:
     """A table of this process's open descriptors by their owners, all closed in a forked child.
 
     `lock` guards the table and whatever its users keep beside it; it is held over a fork, so that
-    a child never sees a half-made entry. `generation` changes in the child: state that was made in
+    a child never sees a half-made entry. Descriptors are closed at the latest with the table, which
+    an owner must not outlive. `generation` changes in the child: state that was made in
     an older generation is the parent's and must be forgotten.
     A C library that forks without Python's hooks goes around this.
     """
@@ -24,7 +25,7 @@ class Descriptors:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.generation = os.getpid()
-        self._owned: dict[object, list[int]] = {}
+        self._owned: dict[int, list[int]] = {}  # by the owner's id, to keep nobody alive
         weakref.finalize(self, _close_everything, self._owned)
         if hasattr(os, "register_at_fork"):
             _close_in_children(self)
@@ -33,7 +34,7 @@ class Descriptors:
         """Open a file (made with mode 0600 if `flags` say so); raises OSError."""
         flags |= os.O_CLOEXEC | os.O_NOFOLLOW
         with self.lock:
-            descriptors = self._owned.setdefault(owner, [])
+            descriptors = self._owned.setdefault(id(owner), [])
             # In one call, because an interrupt strikes between two: then nobody would ever know
             # and close the descriptor, and an open pipe looks like a living process.
             descriptors.extend(map(os.open, (path,), (flags,), (0o600,)))
@@ -43,13 +44,13 @@ class Descriptors:
         """Make an unnamed pipe: the reading and the writing end."""
         with self.lock:
             ends = os.pipe()
-            self._owned.setdefault(owner, []).extend(ends)
+            self._owned.setdefault(id(owner), []).extend(ends)
             return ends
 
     def close(self, owner: object, descriptor: int) -> None:
         """Close one of the owner's descriptors; any other number is left alone."""
         with self.lock:
-            descriptors = self._owned.get(owner, [])
+            descriptors = self._owned.get(id(owner), [])
             if descriptor in descriptors:
                 descriptors.remove(descriptor)
                 os.close(descriptor)
@@ -57,10 +58,10 @@ class Descriptors:
     def close_all(self, owner: object) -> None:
         """Close whatever the owner has open."""
         with self.lock:
-            descriptors = self._owned.get(owner)
+            descriptors = self._owned.get(id(owner))
             while descriptors:
                 os.close(descriptors.pop())
-            self._owned.pop(owner, None)
+            self._owned.pop(id(owner), None)
 
     def forget(self) -> None:
         """Close everything without a word to anybody: what a forked child does first."""
@@ -68,7 +69,7 @@ class Descriptors:
         self.generation = os.getpid()
 
 
-def _close_everything(owned: dict[object, list[int]]) -> None:
+def _close_everything(owned: dict[int, list[int]]) -> None:
     while owned:
         _, descriptors = owned.popitem()
         for descriptor in descriptors:

@@ -93,8 +93,8 @@ class SlotFiles:
             if not self._try_lock(lock):
                 return False
             self._held[index] = owner
-            open_writer(self._descriptors, owner, self._pipes[index])
             self._still_there(index)
+            open_writer(self._descriptors, owner, self._pipes[index])
             os.pwrite(lock, holder.to_line(time.time())[:_LINE], 0)
         except BaseException:
             # An interrupt may come after any step, also between taking the lock and noting it.
@@ -130,7 +130,7 @@ def agreed_count(directory: Path, count: int, descriptors: Descriptors) -> int:
     The first user writes it. Every user holds a shared lock on the file as long as it lives, so
     that the number can change when, and only when, nobody uses the directory; raises StateError.
     """
-    record = descriptors.open(directory, str(directory / "limit"), os.O_RDWR | os.O_CREAT)
+    record = descriptors.open(descriptors, str(directory / "limit"), os.O_RDWR | os.O_CREAT)
     agreed = b""
     while not agreed:  # only ever again if somebody was killed between locking and writing
         _write_if_unused(directory, record, count)
