@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import select
 import shutil
 import signal
@@ -214,12 +213,6 @@ def peer_command(port: int, storage: Path, tls: Certificate | None) -> list[str]
 COMMANDS = {PEER: peer_command, OURS: ours_command}
 
 
-def environment_with_bytecode(directory: Path) -> dict[str, str]:
-    """This environment, but compiled modules are kept: an installed package has them, too."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return {**kept, "PYTHONPYCACHEPREFIX": str(directory / "bytecode")}
-
-
 @contextlib.contextmanager
 def running(name: str, directory: Path, tls: Certificate | None = None) -> Iterator[Registry]:
     """Start a registry, with the seconds from spawning it to its first answer; end it after."""
@@ -227,12 +220,7 @@ def running(name: str, directory: Path, tls: Certificate | None = None) -> Itera
     command = COMMANDS[name](port, directory / f"{name}-{port}", tls)
     context = None if tls is None else tls.context
     started = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment_with_bytecode(directory),
-    )
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         registry = Registry(name, port, process, context)
         wait_for_first_answer(registry)

@@ -85,7 +85,11 @@ class Contents:
         from pytest_registry.clients.oci import OciClient
 
         return OciClient(
-            self.url, self.credentials, ca_file=self.ca_file, limits=CurrentLimits(self)
+            self.url,
+            self.credentials if self.credentials.username else None,
+            ca_file=self.ca_file,
+            client_cert=self._endpoint.client_paths,
+            limits=CurrentLimits(self),
         )
 
     def image(self, repository: str, tag: str = "latest") -> Image:

@@ -125,13 +125,14 @@ def registry_docker_config(registry: Registry) -> Path:
 def registry_env(registry: Registry) -> dict[str, str]:
     """The environment in which commands are logged in to the registry.
 
-    A copy of this process's with DOCKER_CONFIG, REGISTRY_AUTH_FILE and DOCKER_HOST: for
-    `subprocess.run([...], env=registry_env)` with docker, podman, buildah, skopeo, crane, oras.
+    A copy of this process's for `subprocess.run([...], env=registry_env)`: with DOCKER_CONFIG for
+    docker, crane, regctl and oras, HELM_REGISTRY_CONFIG, DOCKER_HOST, and for podman, buildah and
+    skopeo REGISTRY_AUTH_FILE and CONTAINERS_REGISTRIES_CONF (so they take plain HTTP from this
+    registry). With TLS, SSL_CERT_FILE, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE name a file with the
+    system's authorities and the run's. `registry.account(...).environment()` is the same for
+    another account.
     """
-    from pytest_registry.clients.environment import client_environment
-
-    registry.expect_engine_use()
-    return client_environment(registry.client_config)
+    return registry.environment()
 
 
 @pytest.fixture

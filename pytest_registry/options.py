@@ -123,10 +123,10 @@ def limits_url(given: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """An address as it may be shown."""
+    """An address as it may be shown; any other text is returned as it is."""
     import re
 
-    return re.sub(r"(?<=://)[^/@]*@|(?<=[?&]password=)[^&]*", "***@", url)
+    return re.sub(r"(?<=://).*@|(?<=[?&]password=)[^&]*", "***@", url)
 
 
 def switch(given: str) -> bool:
@@ -188,6 +188,22 @@ OPTIONS: tuple[Option, ...] = (
         " Docker config.",
         "https://HOST[:PORT][/PREFIX]",
     ),
+    Option(
+        "auth",
+        one_of("none", "basic", "bearer"),
+        "basic",
+        "How one logs in: not at all, by user name and password, or by bearer tokens.",
+        "WAY",
+    ),
+    Option(
+        "tls",
+        one_of("off", "on", "mutual"),
+        "off",
+        "Whether the registry speaks TLS, by certificates of the run's own, and whether clients"
+        " need one too (needs the extra pytest-registry[tls]).",
+        "MODE",
+    ),
+    Option("token_lifetime", seconds, 300.0, "How long a bearer token is taken for.", "SECONDS"),
     Option("image", image_name, "registry:3", "The registry image that a container runs.", "IMAGE"),
     Option("sample_image", image_name, "nginx", "The image that the nginx fixtures push.", "IMAGE"),
     Option(
@@ -304,9 +320,10 @@ def _together(values: dict[str, Value]) -> dict[str, Value]:
             f"{engine.source} asks for the engine external, but nothing says where it is",
             "give --registry-url https://HOST[:PORT][/PREFIX]",
         )
-    if limits.value != without_password(str(limits.value)) and "environment" not in limits.source:
+    shown = without_password(limits.value or "")
+    if shown != (limits.value or "") and "environment" not in limits.source:
         raise error()(
-            f"take the password for {without_password(limits.value)} from {limits.source}",
+            f"take the password for {shown} from {limits.source}",
             "it would be seen in lists of processes, or be kept under version control",
             "give the address by the environment's PYTEST_REGISTRY_LIMITS_URL",
         )

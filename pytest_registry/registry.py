@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import hashlib
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,18 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_registry.clients import engine_address
+from pytest_registry.clients.config_directory import ConfigDirectory
 from pytest_registry.contents import Contents, CurrentLimits, FindEnd
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import EngineUnavailable, ImageNotFound, Unsupported
 from pytest_registry.images.image import Image
 from pytest_registry.limits.operations import Limits
 from pytest_registry.oci.names import Reference, check_repository, check_tag, in_hub_library
+from pytest_registry.security.credentials import Credentials
 
 if TYPE_CHECKING:
     from pytest_registry.clients.containers import WebContainer
     from pytest_registry.clients.docker_sdk import LoggedInClient
     from pytest_registry.clients.oci import OciClient
     from pytest_registry.images.source import ImageSource
+    from pytest_registry.security.accounts import Patterns
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,67 @@ class Registry(Contents):
         with contextlib.suppress(EngineUnavailable):
             return self.docker is not None
         return False
+
+    def account(
+        self,
+        name: str | None = None,
+        *,
+        pull: Patterns = (),
+        push: Patterns = (),
+        delete: Patterns = (),
+        catalog: bool = False,
+    ) -> Registry:
+        """A further account with these rights and no others: the registry, logged in as it.
+
+        `registry.account("reader", pull="*")`, `registry.account(push=["team/*", "shared"])`: in a
+        pattern `*` stands for any text, slashes too. Who may push or delete may pull as well;
+        `catalog` is the right to list all repositories. The name is made up where none is given,
+        and the password always is. An account of the same name is replaced. Raises Unsupported
+        where the registry knows no rights.
+        """
+        from pytest_registry.security.accounts import Account, AccountsFile
+
+        given = Credentials.random(name or f"account-{secrets.token_hex(4)}")
+        rights = {"pull": pull, "push": push, "delete": delete}
+        if self._endpoint.accounts is None:
+            raise self._no_rights(given.username)
+        account = Account.allowed(given, **rights, catalog=catalog)
+        AccountsFile(Path(self._endpoint.accounts)).add(account)
+        return self.logged_in(given)
+
+    def logged_in(self, credentials: Credentials) -> Registry:
+        """This registry with another login, right or wrong: nothing is tried out here.
+
+        It has a DOCKER_CONFIG directory and clients of its own, and is closed with this one.
+        """
+        name = hashlib.sha256(credentials.basic.encode()).hexdigest()[:12]
+        config = self.client_config.with_name(f"{self.client_config.name}-{name}")
+        endpoint = dataclasses.replace(self._endpoint, credentials=credentials)
+        ConfigDirectory(config).write(
+            (endpoint.host, endpoint.daemon_host),
+            credentials,
+            ca=endpoint.ca_path,
+            client_cert=endpoint.client_paths,
+        )
+        around = dataclasses.replace(self._around, client_config=config)
+        other = Registry(endpoint, self.limits, around)
+        self._others.callback(other.close)
+        return other
+
+    @property
+    def certificate_directory(self) -> Path:
+        """For `--cert-dir` of podman, buildah and skopeo: the CA and the client's certificate.
+
+        It is laid out as Docker's `certs.d/HOST`, and is there with TLS only.
+        """
+        return ConfigDirectory(self.client_config).certificates(self.host)
+
+    def environment(self) -> dict[str, str]:
+        """The environment in which commands are logged in to the registry; see `registry_env`."""
+        from pytest_registry.clients.environment import client_environment
+
+        self.expect_engine_use()
+        return client_environment(self.client_config)
 
     def close(self) -> None:
         """Close the clients; the registry itself goes on."""
@@ -214,6 +281,19 @@ class Registry(Contents):
                 from_repository, from_tag, destination.client, repository, tag or from_tag
             )
             return destination.image(repository, tag or from_tag)
+
+    def _no_rights(self, name: str) -> Unsupported:
+        endpoint = self._endpoint
+        why = {
+            "none": "nobody logs in to it, so that everybody may do everything",
+            "basic": "its file of passwords (htpasswd) knows one account and no rights",
+        }
+        return Unsupported(
+            f"make the account {name} of the {endpoint.engine} registry",
+            why.get(endpoint.auth, "its accounts are not ours"),
+            "use --registry-engine=embedded with --registry-auth=basic or bearer, or"
+            " --registry-engine=container with --registry-auth=bearer",
+        )
 
     def _found(self, source: str | Path | ImageSource, platform: str | None) -> ImageSource:
         from pytest_registry.images.sources import resolve

@@ -10,7 +10,10 @@ from typing import Any
 from pytest_registry.options import DEFAULT, OPTIONS, Value
 
 RUN_ONLY = frozenset(
-    {"keep", "reuse", "start_timeout", "slot_timeout", "state_dir", "sample_image", "upstream"}
+    {
+        *("keep", "reuse", "start_timeout", "slot_timeout", "state_dir"),
+        *("sample_image", "upstream", "limits_url", "limits_lease"),
+    }
 )
 """Options that do not change what a registry is: one that was kept serves all of their values."""
 
@@ -24,6 +27,10 @@ class Settings:
     """
 
     engine: str
+    auth: str
+    tls: str
+    token_lifetime: float
+    url: str | None
     image: str
     sample_image: str
     upstream: str
@@ -31,6 +38,8 @@ class Settings:
     pull_limit: int | None
     push_limit: int | None
     slot_timeout: float
+    limits_url: str | None
+    limits_lease: float
     storage: str
     keep: bool
     reuse: bool

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from pytest_registry.clients import engine_address
+from pytest_registry.clients.config_directory import ConfigDirectory
 
 
 def engine_environment() -> dict[str, str]:
@@ -24,12 +25,21 @@ def engine_environment() -> dict[str, str]:
 def client_environment(config: Path) -> dict[str, str]:
     """This process's environment with the login of `config`, a DOCKER_CONFIG directory.
 
-    DOCKER_CONFIG is read by docker, crane, regctl, oras and helm, REGISTRY_AUTH_FILE by podman,
-    buildah and skopeo.
+    DOCKER_CONFIG is read by docker, crane, regctl and oras, HELM_REGISTRY_CONFIG by helm,
+    REGISTRY_AUTH_FILE and CONTAINERS_REGISTRIES_CONF by podman, buildah and skopeo. With TLS,
+    commands written in Go and OpenSSL read SSL_CERT_FILE, requests REQUESTS_CA_BUNDLE, curl
+    CURL_CA_BUNDLE: all name the system's authorities and the run's.
     """
+    directory = ConfigDirectory(config)
     environment = engine_environment()
     environment["DOCKER_CONFIG"] = str(config)
-    environment["REGISTRY_AUTH_FILE"] = str(config / "config.json")
+    environment["REGISTRY_AUTH_FILE"] = str(directory.login)
+    environment["HELM_REGISTRY_CONFIG"] = str(directory.login)
+    if directory.registries.exists():
+        environment["CONTAINERS_REGISTRIES_CONF"] = str(directory.registries)
+    if directory.authorities.exists():
+        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+            environment[name] = str(directory.authorities)
     return environment
 
 

@@ -7,9 +7,7 @@ container goes too (tried: 0.25 s later) without a privileged reaper container.
 
 from __future__ import annotations
 
-import io
 import secrets
-import tarfile
 import threading
 import time
 from contextlib import suppress
@@ -19,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_registry.engines.endpoint import Birth, Endpoint
 from pytest_registry.engines.readiness import start_failed, wait_until_ready
-from pytest_registry.errors import EngineUnavailable, StartError
-from pytest_registry.security.credentials import Credentials
+from pytest_registry.engines.registry_config import RegistryConfig
+from pytest_registry.errors import EngineUnavailable, RegistryError, StartError
 
 if TYPE_CHECKING:
     import docker
 
+    from pytest_registry.server import RegistryServer
+
 PORT = "5000/tcp"
-HTPASSWD = "pytest-registry/htpasswd"
 
 LAST_WORDS = 2.0
 """Seconds in which the output of a container that has ended is there."""
@@ -44,12 +43,8 @@ commands /dev/null as input, hence the copy in descriptor 3; as process 1 it ign
 it is trapped."""
 
 ENVIRONMENT = {
-    # By variables, never by a file: its path moved between the registry images 2 and 3.
     "REGISTRY_HTTP_ADDR": ":5000",
     "REGISTRY_STORAGE_DELETE_ENABLED": "true",
-    "REGISTRY_AUTH": "htpasswd",
-    "REGISTRY_AUTH_HTPASSWD_REALM": "pytest-registry",
-    "REGISTRY_AUTH_HTPASSWD_PATH": f"/{HTPASSWD}",
     # Image 3 otherwise fills its log with failures to reach a collector of traces.
     "OTEL_TRACES_EXPORTER": "none",
 }
@@ -67,6 +62,7 @@ class ContainerEngine:
         self._reason = reason
         self._container: str | None = None
         self._output: threading.Thread | None = None
+        self._token_server: RegistryServer | None = None
 
     def start(self, birth: Birth) -> Endpoint:
         """Start the container and wait until it answers; raises StartError, EngineUnavailable."""
@@ -86,17 +82,19 @@ class ContainerEngine:
             engine="container",
             detail=self._detail,
             reason=self._reason,
-            scheme="http",
             host=host,
             daemon_host=host,
             credentials=birth.credentials,
             container_id=self._container,
+            # htpasswd knows no rights, and the file in the container is the image's.
+            accounts=str(birth.security.accounts) if birth.security.auth == "bearer" else None,
+            **birth.security.reached(),
         )
         try:
             if not host:
                 raise self._ended_at_once(endpoint, birth.log)
             wait_until_ready(endpoint, began + birth.start_timeout, birth.log, self._has_ended)
-        except StartError:
+        except RegistryError:
             self.stop()
             raise
         return endpoint
@@ -119,6 +117,9 @@ class ContainerEngine:
         if container is not None:
             with suppress(*ENGINE_ERRORS):
                 remove_container(self._client, container)
+        server, self._token_server = self._token_server, None
+        if server is not None:
+            server.close()
 
     def _run(self, birth: Birth) -> str:
         """Start a container, with a lease where the image has a shell; its host and port."""
@@ -135,13 +136,16 @@ class ContainerEngine:
 
     def _launch(self, birth: Birth, *, with_lease: bool) -> str:
         api = self._client.api
+        realm = self._start_token_server(birth) if birth.security.auth == "bearer" else ""
+        settings = RegistryConfig.of(birth.security, birth.credentials, realm)
+        environment = {**ENVIRONMENT, **settings.environment}
         config = api.inspect_image(self._image)["Config"]
         command = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
         self._container = api.create_container(
             self._image,
             command=command if with_lease else command[1:],
             entrypoint=["/bin/sh", "-c", LEASE, "lease"] if with_lease else command[:1],
-            environment={**ENVIRONMENT, "REGISTRY_HTTP_SECRET": secrets.token_hex(16)},
+            environment={**environment, "REGISTRY_HTTP_SECRET": secrets.token_hex(16)},
             labels=dict(birth.labels),
             ports=[5000],
             stdin_open=with_lease,
@@ -149,11 +153,26 @@ class ContainerEngine:
                 port_bindings={PORT: ("127.0.0.1", None)}, auto_remove=birth.leased
             ),
         )["Id"]
-        # Between create and start: the image's entry point would make a password of its own.
-        api.put_archive(self._container, "/", _password_file(birth.credentials))
+        if settings.files:
+            # Between create and start: the image's entry point would make a password of its own.
+            api.put_archive(self._container, "/", settings.archive())
         self._attach(birth.log, with_lease=with_lease)
         api.start(self._container)
         return self._published()
+
+    def _start_token_server(self, birth: Birth) -> str:
+        """Serve tokens in this process, to clients and the engine's daemon; their address."""
+        from pytest_registry.server import RegistryServer
+        from pytest_registry.server.bearer import TOKEN_PATH
+
+        def log(line: str) -> None:
+            with birth.log.open("a", encoding="utf-8") as file:
+                print(f"token server: {line}", file=file)
+
+        if self._token_server is None:
+            self._token_server = RegistryServer(birth.security.token_server_settings(log))
+            self._token_server.start()
+        return f"{self._token_server.url}{TOKEN_PATH}"
 
     def _published(self) -> str:
         """Where the engine published the registry's port; empty if the container has ended."""
@@ -214,13 +233,3 @@ def _copy_output(socket: Any, log: Path) -> None:
     with socket, log.open("ab", buffering=0) as file, suppress(OSError):
         for _, chunk in frames_iter(socket, tty=False):
             file.write(chunk)
-
-
-def _password_file(credentials: Credentials) -> bytes:
-    content = credentials.htpasswd().encode()
-    member = tarfile.TarInfo(HTPASSWD)
-    member.size, member.mode, member.mtime = len(content), 0o644, int(time.time())
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.addfile(member, io.BytesIO(content))
-    return archive.getvalue()

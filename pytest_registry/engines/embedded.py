@@ -26,26 +26,26 @@ class EmbeddedEngine:
 
     def start(self, birth: Birth) -> Endpoint:
         """Serve; the registry answers when this returns."""
-        from pytest_registry.server import RegistryServer, ServerSettings
+        from dataclasses import replace
+
+        from pytest_registry.server import RegistryServer
 
         storage = None if self._in_memory else birth.storage
+        security = birth.security
         self._log = birth.log.open("a", buffering=1, encoding="utf-8")
-        settings = ServerSettings(
-            storage=storage,
-            credentials=birth.credentials,
-            log=lambda line: print(line, file=self._log),
-        )
-        self._server = RegistryServer(settings)
+        settings = security.embedded_settings(lambda line: print(line, file=self._log))
+        self._server = RegistryServer(replace(settings, storage=storage))
         self._server.start()
         self._storage = birth.storage
         return Endpoint(
             engine="embedded",
             detail=f"embedded, storage {'in memory' if self._in_memory else 'on disk'}",
             reason=self._reason,
-            scheme="http",
             host=self._server.host,
             daemon_host=self._server.host,
             credentials=birth.credentials,
+            accounts=None if security.auth == "none" else str(security.accounts),
+            **security.reached(),
         )
 
     def wait(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pytest_registry.engines.security import Security
 from pytest_registry.security.credentials import Credentials
 
 
@@ -18,7 +19,12 @@ class Endpoint:
     `host` is HOST:PORT for this machine's clients and as it stands in references; `daemon_host`
     the same for the container engine's own daemon (another one with a remote or nested daemon).
     `engine` is `container`, `embedded` or `external`, `detail` which one in words, `reason` why it
-    was chosen; `start_seconds` how long it took until it answered.
+    was chosen; `start_seconds` how long it took until it answered. `prefix` is below what the run's
+    repositories lie in a registry that is not the run's own.
+
+    `auth` and `tls` are how one logs in and over what, as the options name them; `client_cert` is
+    the certificate and key that mutual TLS wants, `accounts` the file that further accounts are
+    added to, None where there can be none.
     """
 
     engine: str
@@ -31,11 +37,38 @@ class Endpoint:
     ca_file: str | None = None
     container_id: str | None = None
     start_seconds: float = 0.0
+    prefix: str = ""
+    auth: str = "basic"
+    tls: str = "off"
+    client_cert: tuple[str, str] | None = None
+    accounts: str | None = None
 
     @property
     def url(self) -> str:
         """The registry's root for clients of this machine."""
         return f"{self.scheme}://{self.host}"
+
+    @property
+    def ca_path(self) -> Path | None:
+        """`ca_file` as a path."""
+        return None if self.ca_file is None else Path(self.ca_file)
+
+    @property
+    def client_paths(self) -> tuple[Path, Path] | None:
+        """`client_cert` as paths."""
+        if self.client_cert is None:
+            return None
+        return Path(self.client_cert[0]), Path(self.client_cert[1])
+
+    @property
+    def place(self) -> str:
+        """What every reference of the run begins with, for clients of this machine."""
+        return f"{self.host}/{self.prefix}" if self.prefix else self.host
+
+    @property
+    def daemon_place(self) -> str:
+        """What every reference of the run begins with, for the container engine's daemon."""
+        return f"{self.daemon_host}/{self.prefix}" if self.prefix else self.daemon_host
 
     def started_in(self, seconds: float) -> Endpoint:
         """The endpoint with the seconds that its start took."""
@@ -44,7 +77,10 @@ class Endpoint:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Endpoint:
         """Read what `to_json` made."""
-        return cls(**{**value, "credentials": Credentials(**value["credentials"])})
+        pair = value.get("client_cert")
+        credentials = Credentials(**value["credentials"])
+        client_cert = None if pair is None else (pair[0], pair[1])
+        return cls(**{**value, "credentials": credentials, "client_cert": client_cert})
 
     def to_json(self) -> dict[str, Any]:
         """The endpoint as plain data, password included: only for files of mode 0600."""
@@ -65,6 +101,7 @@ class Birth:
     labels: Mapping[str, str]
     credentials: Credentials
     start_timeout: float
+    security: Security
     leased: bool = True
 
 

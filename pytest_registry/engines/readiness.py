@@ -46,6 +46,8 @@ def tail(log: Path, lines: int = 20) -> list[str]:
 def _problem(endpoint: Endpoint, deadline: float) -> str | None:
     """What keeps the registry from being ready, in words; None if it is."""
     timeout = min(ANSWER_TIMEOUT, max(FIRST_PAUSE, deadline - time.monotonic()))
+    if endpoint.auth == "bearer" or endpoint.tls != "off":
+        return _problem_for_client(endpoint, timeout)
     connection = http.client.HTTPConnection(endpoint.host, timeout=timeout)
     try:
         connection.request("GET", "/v2/", headers={"Authorization": endpoint.credentials.basic})
@@ -55,6 +57,28 @@ def _problem(endpoint: Endpoint, deadline: float) -> str | None:
     finally:
         connection.close()
     return None if status == HTTPStatus.OK else f"it answered {status} to a login"
+
+
+def _problem_for_client(endpoint: Endpoint, timeout: float) -> str | None:
+    """The same by a client that knows tokens and certificates, which takes longer to import."""
+    from pytest_registry.clients.oci import OciClient
+    from pytest_registry.clients.retries import RetryPolicy
+    from pytest_registry.errors import RegistryError
+
+    client = OciClient(
+        endpoint.url,
+        endpoint.credentials,
+        ca_file=endpoint.ca_path,
+        client_cert=endpoint.client_paths,
+        timeout=timeout,
+        retries=RetryPolicy(tries=1, patience=0.0),
+    )
+    with client:
+        try:
+            client.ping()
+        except RegistryError as error:
+            return error.happened
+    return None
 
 
 def start_failed(endpoint: Endpoint, happened: str, log: Path) -> StartError:

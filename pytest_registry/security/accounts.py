@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pytest_registry.security.credentials import Credentials
+from pytest_registry.security.files import write_secret
 
 ACTIONS = ("pull", "push", "delete")
 """What can be done with a repository, as scopes of bearer tokens call it."""
@@ -108,7 +109,10 @@ class FixedAccounts:
 
 
 class AccountsFile:
-    """Accounts in a file, which is read anew when it was replaced (by rename)."""
+    """Accounts in a file of mode 0600, which is read anew when it was replaced (by rename).
+
+    A run's processes add some, each at any time; the process that serves the registry sees them.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -122,19 +126,28 @@ class AccountsFile:
         seen = (status.st_mtime_ns, status.st_ino, status.st_size)
         with self._lock:
             if seen != self._seen:
-                self._accounts = tuple(read_accounts(self._path))
+                self._accounts = tuple(self._read())
                 self._seen = seen
             return self._accounts
 
+    def begin(self, account: Account) -> None:
+        """Make the file with one account; raises StateError."""
+        self._write([account])
 
-def read_accounts(path: Path) -> list[Account]:
-    """The accounts in a file; raises OSError, ValueError."""
-    return [Account.from_json(each) for each in json.loads(path.read_text("utf-8"))]
+    def add(self, account: Account) -> None:
+        """Add an account, in place of one of the same name; raises StateError."""
+        from filelock import FileLock
 
+        lock = self._path.with_suffix(".lock")
+        with FileLock(lock, mode=0o600, fallback_to_soft=False, poll_interval=0.01):
+            others = [each for each in self._read() if each.name != account.name]
+            self._write([*others, account])
 
-def accounts_text(accounts: Iterable[Account]) -> str:
-    """What `read_accounts` reads, for a file of mode 0600."""
-    return json.dumps([account.to_json() for account in accounts])
+    def _read(self) -> list[Account]:
+        return [Account.from_json(each) for each in json.loads(self._path.read_text("utf-8"))]
+
+    def _write(self, accounts: Iterable[Account]) -> None:
+        write_secret(self._path, json.dumps([account.to_json() for account in accounts]))
 
 
 def _several(patterns: Patterns) -> tuple[str, ...]:

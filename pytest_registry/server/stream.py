@@ -22,8 +22,6 @@ class ByteStream:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._ahead = b""
-        # A blocking socket fills a block in one system call; TLS, with its own timeouts, cannot.
-        self._flags = socket.MSG_WAITALL if connection.gettimeout() is None else 0
 
     def head(self, limit: int) -> bytes | None:
         """A request's head without its empty line; None if the client is done.
@@ -50,10 +48,7 @@ class ByteStream:
             view[:filled] = self._ahead[:filled]
             self._ahead = self._ahead[filled:]
         while filled < len(view):
-            try:
-                count = self._connection.recv_into(view[filled:], 0, self._flags)
-            except BlockingIOError:
-                raise TimeoutError from None  # how the kernel's own timeout shows
+            count = self._connection.recv_into(view[filled:])
             if count == 0:
                 break
             filled += count

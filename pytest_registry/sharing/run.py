@@ -166,6 +166,16 @@ class Run:
         return self.file("storage")
 
     @property
+    def accounts(self) -> Path:
+        """The registry's accounts with their rights."""
+        return self.file("accounts.json")
+
+    @property
+    def certificates(self) -> Path:
+        """The directory of the run's certificate authority and what it signed."""
+        return self.file("certificates")
+
+    @property
     def client_config(self) -> Path:
         """The DOCKER_CONFIG directory with the run's login."""
         return self.file("docker-config")
@@ -184,6 +194,16 @@ class Run:
     def references_before(self) -> Path:
         """What the engine held under the registry's name before the run used it, one a line."""
         return self.file("references-before")
+
+    @property
+    def repositories(self) -> Path:
+        """Whole names of repositories that the run used in a registry of others, one a line."""
+        return self.file("repositories")
+
+    @property
+    def cleared(self) -> Path:
+        """Exists where the run deleted what it made in a registry of others."""
+        return self.file("cleared")
 
     @property
     def kept(self) -> Path:

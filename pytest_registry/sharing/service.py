@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import time
 
-from pytest_registry.clients import engine_address
+from pytest_registry.clients.config_directory import ConfigDirectory
 from pytest_registry.engines.endpoint import Birth, Endpoint, Engine
 from pytest_registry.engines.readiness import tail
+from pytest_registry.engines.security import Security
 from pytest_registry.engines.select import choose
 from pytest_registry.errors import RegistryError
-from pytest_registry.security.credentials import Credentials, client_auth_config
+from pytest_registry.security.accounts import Account, AccountsFile
+from pytest_registry.security.credentials import Credentials
 from pytest_registry.sharing import cleanup, kept, state
-from pytest_registry.sharing.directories import private_directory, write_private
 from pytest_registry.sharing.run import Run
 
 
@@ -70,10 +71,12 @@ def sweep(run: Run) -> None:
 
 def write_client_config(run: Run, endpoint: Endpoint) -> None:
     """Make the DOCKER_CONFIG directory that is logged in to the registry."""
-    accounts = dict.fromkeys((endpoint.host, endpoint.daemon_host), endpoint.credentials)
-    directory = private_directory(run.client_config)
-    config = client_auth_config(accounts, engine_address.user_plugins())
-    write_private(directory / "config.json", config)
+    ConfigDirectory(run.client_config).write(
+        (endpoint.host, endpoint.daemon_host),
+        endpoint.credentials if endpoint.credentials.username else None,
+        ca=endpoint.ca_path,
+        client_cert=endpoint.client_paths,
+    )
 
 
 def _choose(run: Run) -> Engine:
@@ -93,11 +96,21 @@ def _note_pull(run: Run, image: str) -> None:
 
 
 def _birth(run: Run) -> Birth:
+    settings = run.settings
+    credentials = Credentials.random()
+    AccountsFile(run.accounts).begin(Account.of_everything(credentials))
     return Birth(
         run_id=run.id,
         storage=run.storage,
         log=run.registry_log,
         labels=run.labels,
-        credentials=Credentials.random(),
-        start_timeout=run.settings.start_timeout,
+        credentials=credentials,
+        start_timeout=settings.start_timeout,
+        security=Security(
+            auth=settings.auth,
+            tls=settings.tls,
+            token_lifetime=settings.token_lifetime,
+            accounts=run.accounts,
+            directory=run.certificates,
+        ),
     )
