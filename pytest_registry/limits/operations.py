@@ -10,8 +10,9 @@ from typing import Any, overload
 
 from pytest_registry.limits.descriptors import Descriptors
 from pytest_registry.limits.policy import Kind, LimitPolicy
+from pytest_registry.limits.running import Asker, current_asker
 from pytest_registry.limits.slots import Holder, Slots
-from pytest_registry.limits.turn import Asker, Function, Setting, Turn, current_asker
+from pytest_registry.limits.turn import Function, Setting, Turn
 
 
 class Limits:

@@ -72,7 +72,7 @@ class PolledClaim:
         """Give back the slot; nothing in a child that was forked since."""
         if self._lock is None or self._generation != self._descriptors.generation:
             return
-        _described_by(self._path).write_bytes(b"")
+        _write(_described_by(self._path), b"", os.O_TRUNC)
         self._descriptors.close_all(self)
         self._lock = None
 
@@ -88,7 +88,7 @@ class PolledClaim:
         try:
             if lock_descriptor(lock, blocking=False):
                 # Beside the lock, because Windows lets nobody read what is locked.
-                _described_by(path).write_bytes(self._holder.to_line(time.time()))
+                _write(_described_by(path), self._holder.to_line(time.time()), os.O_TRUNC)
                 self._lock, self._path = lock, path
                 return True
         except OSError as error:
@@ -103,8 +103,7 @@ def _recorded_count(directory: Path, count: int) -> int:
     """The count that the first user of `directory` recorded; warns where it is not `count`."""
     record = directory / "limit"
     try:
-        with record.open("x") as file:
-            file.write(f"{count}\n")
+        _write(record, f"{count}\n".encode(), os.O_EXCL)
     except FileExistsError:
         recorded = int(record.read_text() or count)
         if recorded != count:
@@ -120,6 +119,14 @@ def _recorded_count(directory: Path, count: int) -> int:
 
 def _described_by(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
+
+
+def _write(path: Path, content: bytes, flag: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | _BINARY | flag, 0o600)
+    try:
+        os.write(descriptor, content)
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path) -> bytes:

@@ -7,7 +7,6 @@ import inspect
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -17,25 +16,12 @@ from pytest_registry.errors import RegistryError, SlotTimeout
 from pytest_registry.limits.descriptors import Descriptors
 from pytest_registry.limits.lane import Lane
 from pytest_registry.limits.policy import KINDS, Kind, LimitPolicy
+from pytest_registry.limits.running import Asker, RunningOperation, put_inside, running
 from pytest_registry.limits.slots import Claim, Event, Holder, Slots
 from pytest_registry.limits.waiting import Patience, pause, pause_async, turns
 from pytest_registry.report.records import OperationRecord, Outcome, append
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """On whose behalf an operation runs: an xdist worker's id and a test's node id."""
-
-    worker: str
-    test: str
-
-
-def current_asker() -> Asker:
-    """What pytest and xdist say in the environment; `controller` where there is no worker."""
-    test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]  # ends in " (call)"
-    return Asker(os.environ.get("PYTEST_XDIST_WORKER", "controller"), test)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +51,11 @@ class Setting:
         shared = self.policy.of(kind)
         return min([*counts, shared] if shared is not None else counts, default=None)
 
+    def operation(self, kind: Kind) -> RunningOperation:
+        """An operation that is to run."""
+        limited = self.effective(kind) is not None
+        return RunningOperation(kind, self.slots.scope, limited, Lane(1, self.descriptors))
+
     def claims(self, kind: Kind, holder: Holder) -> Iterator[Claim]:
         """What an operation needs, in the order of taking: a shared slot last, not to idle."""
         for narrow, lane in self.narrow:
@@ -73,45 +64,6 @@ class Setting:
         count = self.policy.of(kind)
         if count is not None:
             yield self.slots.claim(kind, count, holder)
-
-
-class RunningOperation:
-    """One pull or push while it runs (the protocol `policy.Operation`).
-
-    A call inside it of the same kind is a part of it (`whole` is set) and has no slot of its own.
-    Parts that asyncio tasks or threads run at once share the slot one after the other, in `parts`:
-    so there are never more than the limit, and nobody waits for a slot that he holds himself.
-    """
-
-    def __init__(self, kind: Kind, setting: Setting, whole: RunningOperation | None) -> None:
-        self.kind = kind
-        self.scope = setting.slots.scope
-        self.limited = setting.effective(kind) is not None
-        self.parts = Lane(1, setting.descriptors)
-        self.waited = 0.0
-        self.bytes = 0
-        self.active = False
-        self.whole = whole
-
-    def transferred(self, count: int) -> None:
-        """Add `count` bytes to what the operation moved."""
-        self.bytes += count
-        if self.whole is not None:
-            self.whole.transferred(count)
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether it runs, and in this process: a forked child has none of its parent's slots."""
-        return self.active and self.parts.is_ours
-
-    @property
-    def rank(self) -> tuple[int, str]:
-        """Its place in the one order in which slots are taken."""
-        return KINDS.index(self.kind), self.scope
-
-
-_running: ContextVar[tuple[RunningOperation, ...]] = ContextVar("running_operations", default=())
-"""What this thread or task is inside of, the outermost first. Ended ones are passed over."""
 
 
 class Turn:
@@ -198,14 +150,8 @@ class Turn:
 
     def _steps(self) -> Iterator[Event]:
         """Everything until all slots are held, with pauses to be made by whoever iterates."""
-        running = [operation for operation in _running.get() if operation.is_ours]
-        operation = RunningOperation(self._kind, self._setting, None)
-        for outer in running:
-            if outer.rank == operation.rank:
-                operation.whole = outer
-        if operation.whole is None:
-            _check_order(operation, running)
-        self._operation = operation
+        self._operation = operation = self._setting.operation(self._kind)
+        put_inside(operation)
         self._asker = self._setting.who()
         patience = Patience(self._what, self._setting.policy.timeout, self._setting.report)
         for claim in self._needed(operation):
@@ -225,7 +171,7 @@ class Turn:
 
     def _hold(self) -> RunningOperation:
         operation = self._entered()
-        _running.set((*_running.get(), operation))
+        running.set((*running.get(), operation))
         self._began, self._began_monotonic = time.time(), time.monotonic()
         operation.active = True
         return operation
@@ -256,7 +202,7 @@ class Turn:
 
     def _release(self, operation: RunningOperation) -> None:
         operation.active = False
-        _running.set(tuple(running for running in _running.get() if running.active))
+        running.set(tuple(each for each in running.get() if each.active))
         self._give_back()
 
     def _give_back(self) -> None:
@@ -292,18 +238,6 @@ class Turn:
         count = self._setting.effective(self._kind)
         of = f" for {self._repository}" if self._repository else ""
         return f"a {self._kind} slot{of} (limit {count})"
-
-
-def _check_order(operation: RunningOperation, running: list[RunningOperation]) -> None:
-    """Raise RegistryError if slots are taken in another order than everybody else's."""
-    for outer in running:
-        if outer.limited and operation.limited and outer.rank > operation.rank:
-            raise RegistryError(
-                f"take a {operation.kind} slot inside of a {outer.kind}",
-                "slots are taken in one order everywhere (pull before push, then by registry);"
-                " two operations that hold what the other one wants would wait for ever",
-                "take both at the beginning: with limits.pull(...), limits.push(...):",
-            )
 
 
 def _told(error: BaseException) -> str:

@@ -53,8 +53,7 @@ def test_the_default_base_is_the_users_runtime_directory(
     assert default_base().name == f"pytest-registry-{os.getuid()}"
 
 
-def test_all_that_is_made_is_the_users_alone(base: Path) -> None:
-    slots = file_slots("localhost:5000", base)
+def test_all_that_is_made_is_the_users_alone(base: Path, slots: Slots) -> None:
     claim = slots.claim("pull", 2, HOLDER)
     waiting = [slots.claim("pull", 2, HOLDER) for _ in range(3)]
     assert claim.attempt()
