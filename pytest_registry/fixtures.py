@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 if TYPE_CHECKING:
+    from inspect import BoundArguments
+
+    from pytest_registry.clients.cli import DockerCommand
     from pytest_registry.clients.containers import WebContainer
     from pytest_registry.clients.docker_sdk import LoggedInClient
+    from pytest_registry.clients.http_session import RegistrySession
     from pytest_registry.clients.oci import OciClient
     from pytest_registry.images.image import Image
     from pytest_registry.images.source import ImageSource
@@ -113,6 +117,27 @@ def registry_docker_client(registry: Registry) -> LoggedInClient:
     report. Raises EngineUnavailable where no container engine answers.
     """
     return registry.docker
+
+
+@pytest.fixture(scope="session")
+def registry_docker_cli(registry: Registry) -> DockerCommand:
+    """The `docker` command, logged in to the registry: its push and pull raise where they fail.
+
+    `push(reference)` and `pull(reference)` take the run's slots and raise PushError, PullError,
+    ImageNotFound, AuthenticationFailed; `run("tag", "nginx", reference)` is any other command and
+    takes none. Each returns what the command said (`stdout`, `stderr`), and `outputs` keeps all.
+    """
+    return registry.docker_command
+
+
+@pytest.fixture(scope="session")
+def registry_http(registry: Registry) -> RegistrySession:
+    """A requests session that is logged in to the registry and trusts its CA.
+
+    `registry_http.get("/v2/_catalog").json()`: addresses are relative to the registry. It answers
+    Basic and Bearer challenges, raises nothing for an answer that says no, and takes no slots.
+    """
+    return registry.http
 
 
 @pytest.fixture(scope="session")

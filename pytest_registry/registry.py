@@ -8,7 +8,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,10 @@ from pytest_registry.oci.names import Reference, check_repository, check_tag, in
 from pytest_registry.security.credentials import Credentials
 
 if TYPE_CHECKING:
+    from pytest_registry.clients.cli import DockerCommand
     from pytest_registry.clients.containers import WebContainer
     from pytest_registry.clients.docker_sdk import LoggedInClient
+    from pytest_registry.clients.http_session import RegistrySession
     from pytest_registry.clients.oci import OciClient
     from pytest_registry.images.source import ImageSource
     from pytest_registry.security.accounts import Patterns
@@ -75,6 +77,27 @@ class Registry(Contents):
             return LoggedInClient.log_in(
                 host, self.credentials, self.client_config, CurrentLimits(self)
             )
+
+    @cached_property
+    def docker_command(self) -> DockerCommand:
+        """The `docker` command, logged in to the registry; see `registry_docker_cli`."""
+        from pytest_registry.clients.cli import DockerCommand
+
+        return DockerCommand(
+            self._endpoint.daemon_host, CurrentLimits(self), cache(self.environment)
+        )
+
+    @cached_property
+    def http(self) -> RegistrySession:
+        """A requests session with the registry's address, login and CA; see `registry_http`."""
+        from pytest_registry.clients.http_session import RegistrySession
+
+        return RegistrySession(
+            self.url,
+            self.credentials,
+            ca_file=self.ca_file,
+            client_cert=self._endpoint.client_paths,
+        )
 
     def expect_engine_use(self) -> None:
         """Prepare for tests that use the container engine by commands of their own."""
@@ -155,7 +178,7 @@ class Registry(Contents):
     def close(self) -> None:
         """Close the clients; the registry itself goes on."""
         self._others.close()
-        for name in ("client", "docker"):
+        for name in ("client", "docker", "http"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
 

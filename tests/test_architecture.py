@@ -51,9 +51,12 @@ ENGINES = {"engines.container", "engines.embedded", "engines.external"}
 MAY_IMPORT_PYTEST = {"plugin", "fixtures", "options", "sharing", "report.terminal"}
 
 # Imported inside the functions that need them: a run that uses no registry pays nothing for them.
-HEAVY = {"docker", "testcontainers", "requests", "urllib3", "filelock", "bcrypt", "http.server"}
+HEAVY = {
+    *("docker", "testcontainers", "requests", "urllib3", "filelock", "bcrypt", "http.server"),
+    *("trustme", "cryptography", "rich"),
+}
 # Modules that need them on every other line. They are then imported lazily themselves.
-HEAVY_MODULES = {"clients.docker_sdk", "clients.containers"}
+HEAVY_MODULES = {"clients.docker_sdk", "clients.containers", "clients.http_session"}
 
 LONGEST_FILE = 400
 NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "common", "misc"}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import docker
 import docker.errors
@@ -19,14 +19,12 @@ from docker.models.images import Image as EngineImage
 from docker.models.images import ImageCollection
 
 from pytest_registry.clients import engine_address
+from pytest_registry.clients.engine_words import fail
 from pytest_registry.clients.environment import engine_environment
 from pytest_registry.errors import (
-    AuthenticationFailed,
     EngineUnavailable,
-    ImageNotFound,
     PullError,
     PushError,
-    RateLimited,
     RegistryError,
     TransferError,
 )
@@ -233,7 +231,7 @@ def _translated(asked: str, kind: type[RegistryError]) -> Iterator[None]:
     try:
         yield
     except ENGINE_ERRORS as error:
-        _fail(asked, _first_line(error), kind, _without_frames(error))
+        fail(asked, _first_line(error), kind, _without_frames(error))
 
 
 def _without_frames(error: Exception) -> Exception:
@@ -251,36 +249,7 @@ def _raise_errors(
     for line in lines:
         if "error" in line or "errorDetail" in line:
             detail = line.get("errorDetail") or {}
-            _fail(asked, str(detail.get("message") or line.get("error")), kind, None)
-
-
-def _fail(
-    asked: str, happened: str, kind: type[RegistryError], cause: Exception | None
-) -> NoReturn:
-    """Raise our error for what the engine said; its texts are all that tells the causes apart."""
-    lowered = happened.lower()
-    if "toomanyrequests" in lowered or "too many requests" in lowered:
-        raise RateLimited(
-            asked,
-            happened,
-            "log in to that registry, use a mirror (--registry-upstream), or have the image in the"
-            " engine before the run",
-        ) from cause
-    if any(sign in lowered for sign in _MISSING):
-        raise ImageNotFound(
-            asked, happened, "check the name and tag, and whether the image was pushed"
-        ) from cause
-    if any(sign in lowered for sign in _REFUSED):
-        raise AuthenticationFailed(
-            asked, happened, "check the credentials; those of the run are registry.credentials"
-        ) from cause
-    raise kind(asked, happened, "see the engine's own log for more") from cause
-
-
-_REFUSED = ("unauthorized", "authentication required", "no basic auth", "access to the resource")
-_MISSING = ("not found", "manifest unknown", "no such image", "does not exist", "name unknown")
-"""How engines and registries say it. Docker Hub tells nobody whether a repository exists: "pull
-access denied for x, repository does not exist or may require 'docker login'"."""
+            fail(asked, str(detail.get("message") or line.get("error")), kind, None)
 
 
 class _Login(dict[str, str]):

@@ -1,0 +1,119 @@
+"""A plain HTTP session with the registry's credentials and CA, for requests of one's own.
+
+This module imports requests at its top and is itself imported only where that is needed.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from pytest_registry.clients.challenge import Challenge, parse_challenges
+from pytest_registry.security.credentials import Credentials
+
+TIMEOUT = 60.0
+"""Seconds for connecting and for each read, unless a call says otherwise."""
+
+_Login = tuple[str, str]
+
+
+class RegistrySession(requests.Session):
+    """A requests session whose addresses are relative to the registry: `get("/v2/_catalog")`.
+
+    It logs in as the registry asks for it: Basic, or Bearer with a token for each request's scope.
+    Nothing is raised for an answer that says no, nothing is repeated, and no limits apply.
+    Proxies, ~/.netrc and the environment's CA do not count.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: Credentials | None,
+        *,
+        ca_file: Path | None = None,
+        client_cert: tuple[Path, Path] | None = None,
+    ) -> None:
+        super().__init__()
+        self.base_url = base_url
+        self.trust_env = False
+        self.verify = True if ca_file is None else str(ca_file)
+        if client_cert is not None:
+            self.cert = (str(client_cert[0]), str(client_cert[1]))
+        self._credentials = credentials
+        # Not `auth`, which requests would send to hosts that an absolute address names.
+        self._login = _AsAsked(self, credentials)
+        self.mount("http://", HTTPAdapter(pool_maxsize=16))
+        self.mount("https://", HTTPAdapter(pool_maxsize=16))
+
+    def request(  # type: ignore[override]
+        self, method: str, url: str, *args: Any, **kwargs: Any
+    ) -> requests.Response:
+        """As requests does; `url` may be a path. Redirects are followed, without the login."""
+        address = urljoin(self.base_url, url)
+        kwargs.setdefault("timeout", TIMEOUT)
+        if urlsplit(address).netloc == urlsplit(self.base_url).netloc:
+            kwargs.setdefault("auth", self._login)
+        return super().request(method, address, *args, **kwargs)
+
+
+class _AsAsked(requests.auth.AuthBase):
+    """Answers the registry's challenges (RFC 9110, section 11)."""
+
+    def __init__(self, session: RegistrySession, credentials: Credentials | None) -> None:
+        self._session = session
+        self._credentials = credentials
+        self._basic = False
+        self._lock = threading.Lock()
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._basic and self._credentials is not None:
+            request.headers["Authorization"] = self._credentials.basic
+        else:
+            request.register_hook("response", self._answer)
+        return request
+
+    def _answer(self, response: requests.Response, **kwargs: Any) -> requests.Response:
+        if response.status_code != requests.codes.unauthorized:
+            return response
+        offered = {each.scheme: each for each in parse_challenges(_challenges(response))}
+        header = self._header(offered)
+        if header is None or "Authorization" in response.request.headers:
+            return response
+        response.content  # noqa: B018 - read to its end, so that the connection is free
+        response.close()
+        again = response.request.copy()
+        again.headers["Authorization"] = header
+        answer = response.connection.send(again, **kwargs)
+        answer.history.append(response)
+        answer.request = again
+        return answer
+
+    def _header(self, offered: dict[str, Challenge]) -> str | None:
+        if "bearer" in offered:
+            return self._token(offered["bearer"])
+        if "basic" not in offered or self._credentials is None:
+            return None
+        with self._lock:
+            self._basic = True
+        return self._credentials.basic
+
+    def _token(self, challenge: Challenge) -> str | None:
+        given = self._credentials
+        query = {"service": challenge.service or "", "scope": list(challenge.scopes)}
+        realm = urljoin(self._session.base_url, challenge.realm)
+        headers = {} if given is None else {"Authorization": given.basic}
+        # Not our own `request`: the token server may be another host, and wants Basic.
+        answer = requests.Session.request(
+            self._session, "GET", realm, params=query, headers=headers, timeout=TIMEOUT
+        )
+        token = answer.json().get("token") if answer.ok else None
+        return None if token is None else f"Bearer {token}"
+
+
+def _challenges(response: requests.Response) -> list[str]:
+    return list(response.raw.headers.getlist("WWW-Authenticate"))
