@@ -30,6 +30,7 @@ LAYERS = (
     ("registry",),
     ("contents",),
     ("engines",),
+    ("gate",),
     ("images.engine",),  # a source that asks the engine; the others are bytes and protocols
     ("clients", "server"),
     ("images",),
@@ -43,6 +44,7 @@ LAYERS = (
 # Parts that may know less than what lies below them.
 KNOWS_ONLY = {
     "server": {"oci", "security", "errors"},
+    "gate": {"server", "report", "oci", "security", "errors"},
     "limits": {"report.records", "settings", "oci", "errors"},
     "report": {"settings", "errors"},
 }

@@ -1,0 +1,152 @@
+"""The gate: sees every request before the registry does, and every answer before the client."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_registry.gate import control
+from pytest_registry.gate.effects import Means, carry_out
+from pytest_registry.gate.fault import Fault
+from pytest_registry.gate.in_force import FaultInForce, ThrottleInForce
+from pytest_registry.report.traffic import MAIN, THROTTLED, RequestLog
+from pytest_registry.security.credentials import Credentials
+from pytest_registry.server import Proceed, Request, RequestRecord, Response
+
+_TOLD_TO_WAIT = frozenset({429, 503})
+
+
+class Gate:
+    """A server's interceptor and observer.
+
+    `credentials` are the run's: whoever has their password may tell the gate what to do. `log` is
+    where requests are written down. Where `login` is asked for, requests without it meet no fault
+    and are not throttled, so that "the second GET" is the second that could have succeeded.
+    """
+
+    def __init__(self, credentials: Credentials, log: RequestLog, *, login: bool = True) -> None:
+        self.credentials = credentials
+        self._log = log
+        self._login = login
+        self._means: Means | None = None
+        self._faults: Mapping[str, FaultInForce] = {}
+        self._throttles: Mapping[str, ThrottleInForce] = {}
+        self._running: dict[int, Request] = {}
+        self._here = threading.local()
+        self._lock = threading.Lock()
+
+    def use(self, means: Means) -> None:
+        """Be told how effects are brought about, which only the server knows."""
+        self._means = means
+
+    def put(self, name: str, rule: FaultInForce | ThrottleInForce) -> None:
+        """Have a fault or a throttle from now on."""
+        with self._lock:
+            if isinstance(rule, FaultInForce):
+                self._faults = {**self._faults, name: rule}
+            else:
+                self._throttles = {**self._throttles, name: rule}
+
+    def fault(self, name: str) -> FaultInForce | None:
+        """The fault of that name, if it is in force."""
+        return self._faults.get(name)
+
+    def remove(self, name: str) -> None:
+        """Have neither a fault nor a throttle of that name any more."""
+        with self._lock:
+            self._faults = {key: each for key, each in self._faults.items() if key != name}
+            self._throttles = {key: each for key, each in self._throttles.items() if key != name}
+
+    def intercept(self, request: Request, proceed: Proceed) -> Response:
+        """Answer a request: as the registry does, unless a fault or a throttle meets it."""
+        if request.path.startswith(control.ROOT):
+            self._here.note = None
+            return control.answer(self, request)
+        note: dict[str, Any] = {}
+        self._here.note = note
+        if not self._faults and not self._throttles:
+            response = proceed(request)
+        else:
+            response = self._through_rules(request, proceed, note)
+        _take_notes(note, request, response)
+        return response
+
+    def observe(self, record: RequestRecord) -> None:
+        """Write down a finished request, in the thread that answered it."""
+        note = getattr(self._here, "note", None)
+        self._running.pop(threading.get_ident(), None)
+        if note is None:
+            return
+        self._log.add(
+            {
+                "method": record.method,
+                "route": record.route,
+                "path": record.path,
+                "repository": record.repository,
+                "reference": record.reference,
+                "status": record.status,
+                "bytes_in": record.bytes_in,
+                "bytes_out": record.bytes_out,
+                "started": record.started,
+                "seconds": record.seconds,
+                "user_agent": record.user_agent,
+                "account": record.account or "",
+                "worker": worker_of(record.account, self.credentials),
+                **note,
+            }
+        )
+
+    def _through_rules(self, request: Request, proceed: Proceed, note: dict[str, Any]) -> Response:
+        if self._login and request.account is None and request.route != "token":
+            return proceed(request)
+        me = threading.get_ident()
+        self._running[me] = request
+        try:
+            for throttle in self._throttles.values():
+                refused = throttle.refuse(request, list(self._running.values()))
+                if refused is not None:
+                    note["fault"] = THROTTLED
+                    self._running.pop(me)
+                    return refused
+            return self._through_faults(request, proceed, note)
+        except BaseException:
+            self._running.pop(me, None)  # nobody will observe it
+            raise
+
+    def _through_faults(self, request: Request, proceed: Proceed, note: dict[str, Any]) -> Response:
+        met = [each.fault for each in self._faults.values() if each.meets(request)]
+        if met:
+            note["fault"] = "fault: " + "; ".join(fault.describe() for fault in met)
+        for fault in reversed(met):
+            proceed = self._faulty(fault, proceed)
+        return proceed(request)
+
+    def _faulty(self, fault: Fault, proceed: Proceed) -> Proceed:
+        means = self._means
+        if means is None:
+            return proceed
+        return lambda request: carry_out(fault, means, request, proceed)
+
+
+def worker_of(account: str | None, credentials: Credentials) -> str:
+    """The xdist worker whose account it is, MAIN for the run's own, empty for others."""
+    if account == credentials.username:
+        return MAIN
+    before, _, worker = (account or "").rpartition("-")
+    return worker if before == credentials.username and worker.startswith("gw") else ""
+
+
+def _take_notes(note: dict[str, Any], request: Request, response: Response) -> None:
+    """Note what the record of a request does not tell."""
+    if request.route == "upload" and request.query:
+        digest = request.parameter("digest") or request.parameter("mount")
+        if digest:
+            note["digest"] = digest
+        source = request.parameter("from")
+        if source and request.parameter("mount") and response.status == 201:  # noqa: PLR2004
+            note["mounted_from"] = source
+    if response.status in _TOLD_TO_WAIT:
+        text = response.headers.get("Retry-After", "")
+        if text.isdecimal():
+            note["retry_after"] = float(text)

@@ -1,0 +1,69 @@
+"""Another host that a registry sends clients to for its blobs, as hosted registries do.
+
+It listens on a port of its own, takes signed URLs only, and refuses a request that carries an
+Authorization header besides: so do the object stores, and clients that pass the registry's login on
+find out here (the login would leak as well).
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import replace
+
+from pytest_registry.server import (
+    ApiError,
+    Code,
+    Proceed,
+    RegistryServer,
+    Request,
+    Response,
+    ServerSettings,
+)
+from pytest_registry.server.authentication import OpenToAll
+
+PATH = "/storage/"
+
+
+class ObjectStore:
+    """Started when the first blob is handed out; `settings` are the registry's own."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._settings = replace(
+            settings,
+            port=0,
+            storage=None,
+            authenticator=OpenToAll(),
+            routes=None,
+            interceptor=self._answer,
+            observer=None,
+        )
+        self._server: RegistryServer | None = None
+        self._blobs: dict[str, tuple[Request, Proceed]] = {}
+        self._lock = threading.Lock()
+
+    def hand_out(self, request: Request, proceed: Proceed) -> str:
+        """A URL that answers what `proceed` would, once more and more often."""
+        signature = secrets.token_urlsafe(24)
+        with self._lock:
+            if self._server is None:
+                self._server = RegistryServer(self._settings)
+                self._server.start()
+            self._blobs[signature] = (replace(request), proceed)
+            return f"{self._server.url}{PATH}{request.reference}?signature={signature}"
+
+    def close(self) -> None:
+        """Stop serving, if it ever began."""
+        if self._server is not None:
+            self._server.close()
+
+    def _answer(self, request: Request, proceed: Proceed) -> Response:  # noqa: ARG002 - an interceptor
+        found = self._blobs.get(request.parameter("signature") or "")
+        if found is None or request.method not in ("GET", "HEAD"):
+            raise ApiError(Code.DENIED, "the signature is not one of ours")
+        if request.header("authorization") is not None:
+            why = "only one way of authentication is allowed: the signature, or Authorization"
+            raise ApiError(Code.UNSUPPORTED, why, status=400)
+        original, fetch = found
+        wanted = {name: value for name, value in request.headers.items() if name == "range"}
+        return fetch(replace(original, headers=wanted, body=request.body))

@@ -1,0 +1,122 @@
+"""How a test's process speaks to the gate: the client of `control`."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from pytest_registry.errors import RegistryEnded, StateError
+from pytest_registry.gate.fault import Fault, Scope
+from pytest_registry.gate.throttle import Throttle
+
+if TYPE_CHECKING:
+    import ssl
+
+ROOT = "/_pytest_registry"
+ANSWER_TIMEOUT = 10.0
+"""Seconds."""
+
+Connect = Callable[[], "ssl.SSLContext | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where a gate is: HOST:PORT, the value of an Authorization header, and TLS if it speaks it."""
+
+    host: str
+    authorization: str
+    tls: Connect
+    find_end: Callable[[str], RegistryEnded | None]
+
+
+class ActiveFault:
+    """A fault while it is in force. Its counts stay readable afterwards."""
+
+    def __init__(self, fault: Fault, ask: Callable[[], dict[str, int]]) -> None:
+        self.fault = fault
+        self._ask: Callable[[], dict[str, int]] | None = ask
+        self._last = {"matched": 0, "hits": 0}
+
+    def __repr__(self) -> str:
+        return (
+            f"<fault {self.fault.describe()} on {self.fault.on or 'everything'}: {self.hits} hits>"
+        )
+
+    @property
+    def matched(self) -> int:
+        """How many requests were of its kind, whether or not it was their turn."""
+        return self._counts()["matched"]
+
+    @property
+    def hits(self) -> int:
+        """How many requests it met."""
+        return self._counts()["hits"]
+
+    def _counts(self) -> dict[str, int]:
+        if self._ask is not None:
+            self._last = self._ask()
+        return self._last
+
+    def _end(self, counts: dict[str, int]) -> None:
+        self._ask, self._last = None, counts
+
+
+class RemoteGate:
+    """A registry's gate, in another process."""
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+
+    @contextmanager
+    def fault(self, fault: Fault, scope: Scope) -> Iterator[ActiveFault]:
+        """Have a fault while the context lasts; raises RegistryEnded, StateError."""
+        path = f"faults/{secrets.token_hex(8)}"
+        self._ask("PUT", path, {"rule": fault.to_json(), "scope": scope.to_json()})
+        active = ActiveFault(fault, lambda: self._ask("GET", path))
+        try:
+            yield active
+        finally:
+            active._end(self._ask("DELETE", path))
+
+    @contextmanager
+    def throttle(self, throttle: Throttle, scope: Scope) -> Iterator[None]:
+        """Throttle while the context lasts; raises RegistryEnded, StateError."""
+        path = f"throttles/{secrets.token_hex(8)}"
+        self._ask("PUT", path, {"rule": throttle.to_json(), "scope": scope.to_json()})
+        try:
+            yield
+        finally:
+            self._ask("DELETE", path)
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        import http.client
+
+        context = self._reach.tls()
+        connection = (
+            http.client.HTTPConnection(self._reach.host, timeout=ANSWER_TIMEOUT)
+            if context is None
+            else http.client.HTTPSConnection(
+                self._reach.host, timeout=ANSWER_TIMEOUT, context=context
+            )
+        )
+        asked = f"tell the registry what shall go wrong ({method} {path.partition('/')[0]})"
+        try:
+            content = None if body is None else json.dumps(body)
+            headers = {"Authorization": self._reach.authorization}
+            connection.request(method, f"{ROOT}/{path}", content, headers)
+            response = connection.getresponse()
+            text = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            if (end := self._reach.find_end(asked)) is not None:
+                raise end from error
+            raise StateError(asked, str(error) or type(error).__name__) from error
+        finally:
+            connection.close()
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise StateError(asked, f"it answered {response.status}: {text[:500]!r}")
+        return json.loads(text) if text else None

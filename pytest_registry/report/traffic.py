@@ -1,0 +1,118 @@
+"""One line of JSON per request that reached the registry, written by the process that serves it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """One finished request. Nothing in it is a secret: no query, no Authorization header.
+
+    `route` is blob, manifest, upload, tags, referrers, token, catalog, base, or empty; `reference`
+    the tag, digest or upload that the path names. `status` 0 is no answer at all. `bytes_in` and
+    `bytes_out` count the bodies, `started` is in seconds of the epoch, `seconds` how long it took.
+    `account` is empty where nobody was asked or who asked was refused; `worker` is the xdist worker
+    whose account it was, else `main`, empty for other accounts.
+
+    `digest` is what an upload was said to be, `mounted_from` the repository that a blob was mounted
+    from (it succeeded), `retry_after` the seconds after which the client was told to come back.
+    `fault` says in words what of this request was our doing: a fault, or a throttle.
+    """
+
+    method: str
+    route: str
+    path: str
+    repository: str
+    reference: str
+    status: int
+    bytes_in: int
+    bytes_out: int
+    started: float
+    seconds: float
+    user_agent: str
+    account: str
+    worker: str
+    digest: str = ""
+    mounted_from: str = ""
+    retry_after: float | None = None
+    fault: str = ""
+
+    @property
+    def ended(self) -> float:
+        """When the answer's last byte left, in seconds of the epoch."""
+        return self.started + self.seconds
+
+    @property
+    def throttled(self) -> bool:
+        """Whether it was refused as one too many, by a throttle of ours."""
+        return self.fault.startswith(THROTTLED)
+
+    def describe(self) -> str:
+        """One line for people."""
+        status = str(self.status) if self.status else "no answer"
+        size = f" in={self.bytes_in}" if self.bytes_in else ""
+        size += f" out={self.bytes_out}" if self.bytes_out else ""
+        notes = [f"mounted from {self.mounted_from}"] if self.mounted_from else []
+        notes += [f"Retry-After {self.retry_after:g} s"] if self.retry_after is not None else []
+        notes += [self.fault] if self.fault else []
+        note = f" ({'; '.join(notes)})" if notes else ""
+        path = ascii(self.path)[1:-1]
+        return f"{self.method} {path} {status}{size} {self.seconds * 1000:.1f} ms{note}"
+
+
+THROTTLED = "throttled"
+"""How the `fault` of a throttled request begins."""
+
+MAIN = "main"
+"""The worker of a run without xdist."""
+
+_FIELDS = frozenset(field.name for field in fields(LoggedRequest))
+
+
+class RequestLog:
+    """The file that requests are appended to, held open by the process that serves them."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def add(self, values: dict[str, Any]) -> None:
+        """Append one request. Whoever looks afterwards finds it: nothing is kept back."""
+        # One write in append mode: lines of threads that write at the same time do not mix.
+        os.write(self._descriptor, (_encode(values) + "\n").encode())
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+def read_requests(path: Path, offset: int = 0) -> Iterator[LoggedRequest]:
+    """The requests in a log from a position on, in the order of their ends; nothing without a log.
+
+    A line that is only half written is passed over.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            content = file.read()
+    except FileNotFoundError:
+        return
+    for line in content.decode("utf-8", "replace").splitlines():
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        yield LoggedRequest(**{name: value for name, value in values.items() if name in _FIELDS})
+
+
+def to_json(request: LoggedRequest) -> dict[str, Any]:
+    """A request as plain data."""
+    return asdict(request)
