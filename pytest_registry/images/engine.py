@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_registry.clients.docker_sdk import LoggedInClient
 
-KNOWN_ALREADY = ("Already exists", "already exists")
-"""What the engines say of a layer that they do not fetch."""
+FETCHED = ("Pull complete", "Download complete")
+NOT_FETCHED = "Already exists"
+"""What engines say of a layer; of those of an image that they have under another name, nothing."""
 
 
 def push_local(engine: LoggedInClient, source: str, reference: str, locks: Path) -> None:
@@ -47,7 +48,8 @@ def pull_local(engine: LoggedInClient, reference: str, locks: Path, *, fresh: bo
         if fresh:
             forget(engine, reference)
         lines = pull_held(engine, reference)
-    return not (fresh and any(line.get("status") in KNOWN_ALREADY for line in lines))
+    said = {line.get("status") for line in lines}
+    return not fresh or (NOT_FETCHED not in said and not said.isdisjoint(FETCHED))
 
 
 def pull_held(engine: LoggedInClient, reference: str) -> list[dict[str, Any]]:
