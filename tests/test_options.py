@@ -16,22 +16,17 @@ from pytest_registry.options import DEFAULT, OPTIONS, Option, Value, resolve
 from pytest_registry.settings import Settings
 
 NAMES = [option.name for option in OPTIONS]
-NOT_DEFAULT = {
-    "engine": "embedded",
-    "url": "https://registry.test/prefix",
-    "limits_url": "redis://limits.test",
-    "image": "registry:2",
-    "sample_image": "busybox:1",
-    "upstream": "mirror.test:5000",
-    "start_timeout": "7.5",
-    "pull_limit": "3",
-    "push_limit": "none",
-    "slot_timeout": "11",
-    "storage": "memory",
-    "keep": "yes",
-    "reuse": "1",
-    "state_dir": "somewhere",
-}
+# Of these each option takes the first that it accepts and that is not its default.
+TEXTS = (
+    "https://registry.test/prefix",
+    "redis://limits.test",
+    "embedded",
+    "memory",
+    "mirror.test:5000",
+    "on",
+    "none",
+    "7",
+)
 
 
 def option(name: str) -> Option:
@@ -41,7 +36,9 @@ def option(name: str) -> Option:
 
 def text_for(each: Option) -> str:
     """A text that the option accepts and that is not its default."""
-    return NOT_DEFAULT.get(each.name, "1")
+    return next(
+        text for text in TEXTS if accepted_by(each.parse, text) not in (ValueError, each.default)
+    )
 
 
 def config(pytester: pytest.Pytester, *flags: str, **ini: str) -> pytest.Config:
@@ -165,7 +162,7 @@ def accepted_by(parse: Callable[[str], Any], text: str) -> Any:
         return parse(text)
     except ValueError as refusal:
         words = str(refusal)
-    assert words.startswith(("a ", "one of "))
+    assert words.startswith(("a ", "an ", "one of ", "http ", "redis:"))
     return ValueError
 
 
