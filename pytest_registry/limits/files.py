@@ -44,7 +44,6 @@ class SlotFiles:
         self._paths = [str(directory / f"slot-{index:03}") for index in range(count)]
         flags = os.O_RDWR | os.O_CREAT
         self._locks = [descriptors.open(self, path, flags) for path in self._paths]
-        self._inodes = [os.fstat(lock).st_ino for lock in self._locks]
         self._pipes = [f"{path}.pipe" for path in self._paths]
         self._readers = [open_reader(descriptors, self, path) for path in self._pipes]
 
@@ -93,7 +92,7 @@ class SlotFiles:
             if not self._try_lock(lock):
                 return False
             self._held[index] = owner
-            self._still_there(index)
+            self._check_linked(lock)
             open_writer(self._descriptors, owner, self._pipes[index])
             os.pwrite(lock, holder.to_line(time.time())[:_LINE], 0)
         except BaseException:
@@ -112,16 +111,14 @@ class SlotFiles:
             raise no_real_locks(self._directory, error) from error
         return True
 
-    def _still_there(self, index: int) -> None:
-        """See that the lock that we have is the one that others find; raises StateError."""
-        with suppress(FileNotFoundError):
-            if os.stat(self._paths[index]).st_ino == self._inodes[index]:  # noqa: PTH116 - 1 us
-                return
-        raise StateError(
-            f"take a slot in {self._directory}",
-            "its files were removed or replaced while they were in use",
-            "leave the directory alone while tests run, then run them again",
-        )
+    def _check_linked(self, lock: int) -> None:
+        """See that the lock that we have is still the one that others find; raises StateError."""
+        if os.fstat(lock).st_nlink == 0:
+            raise StateError(
+                f"take a slot in {self._directory}",
+                "its files were removed or replaced while they were in use",
+                "leave the directory alone while tests run, then run them again",
+            )
 
 
 def agreed_count(directory: Path, count: int, descriptors: Descriptors) -> int:
