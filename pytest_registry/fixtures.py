@@ -136,6 +136,7 @@ def registry_http(registry: Registry) -> RegistrySession:
 
     `registry_http.get("/v2/_catalog").json()`: addresses are relative to the registry. It answers
     Basic and Bearer challenges, raises nothing for an answer that says no, and takes no slots.
+    `registry_http.token("repository:a/b:pull,push")` is a bearer token, for clients that want one.
     """
     return registry.http
 

@@ -6,6 +6,7 @@ This module imports requests at its top and is itself imported only where that i
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -14,12 +15,11 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from pytest_registry.clients.challenge import Challenge, parse_challenges
+from pytest_registry.errors import AuthenticationFailed, Unsupported
 from pytest_registry.security.credentials import Credentials
 
 TIMEOUT = 60.0
 """Seconds for connecting and for each read, unless a call says otherwise."""
-
-_Login = tuple[str, str]
 
 
 class RegistrySession(requests.Session):
@@ -60,6 +60,32 @@ class RegistrySession(requests.Session):
             kwargs.setdefault("auth", self._login)
         return super().request(method, address, *args, **kwargs)
 
+    def token(self, *scopes: str) -> str:
+        """A bearer token, for clients that are given one: `token("repository:a/b:pull,push")`.
+
+        Raises Unsupported where the registry does not log in by tokens, AuthenticationFailed.
+        """
+        answer = super().request("GET", urljoin(self.base_url, "/v2/"), timeout=TIMEOUT)
+        offered = {each.scheme: each for each in parse_challenges(_challenges(answer))}
+        asked = f"get a token of {urlsplit(self.base_url).netloc}"
+        if "bearer" not in offered:
+            raise Unsupported(asked, "it takes none", "use --registry-auth=bearer")
+        header = self.bearer(offered["bearer"], scopes)
+        if header is None:
+            remedy = "check the user name and password"
+            raise AuthenticationFailed(asked, "its token server refuses the login", remedy)
+        return header.partition(" ")[2]
+
+    def bearer(self, challenge: Challenge, scopes: Sequence[str]) -> str | None:
+        """An `Authorization` header with a new token; None where the token server refuses."""
+        given = self._credentials
+        query = {"service": challenge.service or "", "scope": list(scopes)}
+        realm = urljoin(self.base_url, challenge.realm)
+        headers = {} if given is None else {"Authorization": given.basic}
+        # Not our own `request`: the token server may be another host, and wants Basic.
+        answer = super().request("GET", realm, params=query, headers=headers, timeout=TIMEOUT)
+        return f"Bearer {answer.json()['token']}" if answer.ok else None
+
 
 class _AsAsked(requests.auth.AuthBase):
     """Answers the registry's challenges (RFC 9110, section 11)."""
@@ -95,24 +121,12 @@ class _AsAsked(requests.auth.AuthBase):
 
     def _header(self, offered: dict[str, Challenge]) -> str | None:
         if "bearer" in offered:
-            return self._token(offered["bearer"])
+            return self._session.bearer(offered["bearer"], offered["bearer"].scopes)
         if "basic" not in offered or self._credentials is None:
             return None
         with self._lock:
             self._basic = True
         return self._credentials.basic
-
-    def _token(self, challenge: Challenge) -> str | None:
-        given = self._credentials
-        query = {"service": challenge.service or "", "scope": list(challenge.scopes)}
-        realm = urljoin(self._session.base_url, challenge.realm)
-        headers = {} if given is None else {"Authorization": given.basic}
-        # Not our own `request`: the token server may be another host, and wants Basic.
-        answer = requests.Session.request(
-            self._session, "GET", realm, params=query, headers=headers, timeout=TIMEOUT
-        )
-        token = answer.json().get("token") if answer.ok else None
-        return None if token is None else f"Bearer {token}"
 
 
 def _challenges(response: requests.Response) -> list[str]:
