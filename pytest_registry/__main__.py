@@ -15,11 +15,13 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit status."""
+    """Run a command; returns its exit status. Only that command's module is imported."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    chosen = [name for name in arguments[:1] if name in COMMANDS] or list(COMMANDS)
     parser = argparse.ArgumentParser(prog="python -m pytest_registry", description=__doc__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, module_name in COMMANDS.items():
-        module = import_module(module_name)
+    for name in chosen:
+        module = import_module(COMMANDS[name])
         command = commands.add_parser(name, help=module.HELP, description=module.HELP)
         module.add_arguments(command)
         command.set_defaults(run=module.run)

@@ -64,11 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace, password: str | None) -> ServerSettings:
-    from pytest_registry.security.credentials import Credentials
     from pytest_registry.server.settings import ServerSettings
 
     credentials = None
     if arguments.username is not None and password is not None:
+        from pytest_registry.security.credentials import Credentials
+
         credentials = Credentials(arguments.username, password)
     return ServerSettings(
         host=arguments.host,

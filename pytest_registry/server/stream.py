@@ -22,6 +22,8 @@ class ByteStream:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._ahead = b""
+        # A blocking socket fills a block in one system call; TLS, with its own timeouts, cannot.
+        self._flags = socket.MSG_WAITALL if connection.gettimeout() is None else 0
 
     def head(self, limit: int) -> bytes | None:
         """A request's head without its empty line; None if the client is done.
@@ -48,7 +50,10 @@ class ByteStream:
             view[:filled] = self._ahead[:filled]
             self._ahead = self._ahead[filled:]
         while filled < len(view):
-            count = self._connection.recv_into(view[filled:])
+            try:
+                count = self._connection.recv_into(view[filled:], 0, self._flags)
+            except BlockingIOError:
+                raise TimeoutError from None  # how the kernel's own timeout shows
             if count == 0:
                 break
             filled += count
