@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from pytest_registry.errors import AuthenticationFailed, ImageNotFound, RateLimited, RegistryError
 
-_REFUSED = ("unauthorized", "authentication required", "no basic auth", "access to the resource")
+_REFUSED = ("unauthorized", "authentication required", "no basic auth", "denied:")
 _MISSING = ("not found", "manifest unknown", "no such image", "does not exist", "name unknown")
 """How engines and registries say it. Docker Hub tells nobody whether a repository exists: "pull
 access denied for x, repository does not exist or may require 'docker login'"."""
