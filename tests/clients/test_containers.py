@@ -1,0 +1,69 @@
+"""Containers for tests: testcontainers, kept from the user's settings and leaving none behind."""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import docker
+
+LABELS = {"pytest-registry-tests": "containers"}
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Settings of the user's for testcontainers, each of which would break ours."""
+    from testcontainers.core.config import testcontainers_config as config
+
+    theirs = {
+        "hub_image_name_prefix": "prefix.test/",
+        "_docker_auth_config": '{"auths": {"127.0.0.1:1": {"auth": "bWU6c2VjcmV0"}}}',
+        "ryuk_disabled": False,
+    }
+    for name, value in theirs.items():
+        monkeypatch.setattr(config, name, value)
+    return theirs
+
+
+def ours(engine: docker.DockerClient) -> list[Any]:
+    wanted = {"label": [f"{key}={value}" for key, value in LABELS.items()]}
+    return list(engine.containers.list(all=True, filters=wanted))
+
+
+def test_a_container_answers_where_it_says_and_leaves_settings_and_environment_as_they_were(
+    engine: docker.DockerClient, ci_nginx_image: str, settings: dict[str, Any]
+) -> None:
+    from testcontainers.core.config import testcontainers_config
+
+    from pytest_registry.clients.containers import WebContainer
+
+    before = dict(os.environ)
+    container = WebContainer(ci_nginx_image, port=80, address="127.0.0.1", labels=LABELS).start()
+    try:
+        with urllib.request.urlopen(container.url) as page:
+            assert page.status == 200
+        assert container.url.startswith("http://127.0.0.1:")
+        assert len(ours(engine)) == 1
+    finally:
+        container.stop()
+    assert ours(engine) == []
+    assert dict(os.environ) == before
+    assert {name: getattr(testcontainers_config, name) for name in settings} == settings
+
+
+def test_a_container_that_does_not_answer_as_asked_is_removed(
+    engine: docker.DockerClient, ci_nginx_image: str
+) -> None:
+    from pytest_registry.clients.containers import WebContainer
+
+    container = WebContainer(
+        ci_nginx_image, port=80, address="127.0.0.1", labels=LABELS, path="/no/such/page"
+    )
+    container._wait_strategy.with_startup_timeout(1)
+    with pytest.raises(Exception, match=r"ready|timeout|seconds"):
+        container.start()
+    assert ours(engine) == []
