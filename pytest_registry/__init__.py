@@ -14,34 +14,49 @@ if TYPE_CHECKING:
     from pytest_registry.clients.oci import OciClient
     from pytest_registry.errors import RegistryError
     from pytest_registry.fixtures import Push
+    from pytest_registry.gate.fault import Fault
+    from pytest_registry.gate.remote import ActiveFault
+    from pytest_registry.gate.throttle import Throttle
     from pytest_registry.images.image import Image
     from pytest_registry.images.synthetic import synthetic_image
     from pytest_registry.limits.operations import Limits
     from pytest_registry.registry import Registry
+    from pytest_registry.report.requests import Requests
+    from pytest_registry.report.traffic import LoggedRequest
     from pytest_registry.security.credentials import Credentials
 
 _MODULES = {
+    "ActiveFault": "gate.remote",
     "Credentials": "security.credentials",
+    "Fault": "gate.fault",
     "Image": "images.image",
     "Limits": "limits.operations",
     "LoggedInClient": "clients.docker_sdk",
+    "LoggedRequest": "report.traffic",
     "OciClient": "clients.oci",
     "Push": "fixtures",
     "Registry": "registry",
     "RegistryError": "errors",
+    "Requests": "report.requests",
+    "Throttle": "gate.throttle",
     "WebContainer": "clients.containers",
     "synthetic_image": "images.synthetic",
 }
 
 __all__ = [
+    "ActiveFault",
     "Credentials",
+    "Fault",
     "Image",
     "Limits",
     "LoggedInClient",
+    "LoggedRequest",
     "OciClient",
     "Push",
     "Registry",
     "RegistryError",
+    "Requests",
+    "Throttle",
     "WebContainer",
     "synthetic_image",
 ]

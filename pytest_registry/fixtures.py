@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_registry.clients.docker_sdk import LoggedInClient
     from pytest_registry.clients.http_session import RegistrySession
     from pytest_registry.clients.oci import OciClient
+    from pytest_registry.gate.remote import ActiveFault
     from pytest_registry.images.image import Image
     from pytest_registry.images.source import ImageSource
     from pytest_registry.limits.operations import Limits
@@ -30,7 +31,11 @@ NGINX_REPOSITORY = "samples/nginx"
 
 MEMBER = pytest.StashKey["Member"]()
 
-BEHIND_MARKS = {"push_image": "registry_images", "registry_limits": "registry_limits"}
+BEHIND_MARKS = {
+    "push_image": "registry_images",
+    "registry_limits": "registry_limits",
+    "registry_fault": "registry_faults",
+}
 """A mark, and the fixture that does what it says."""
 
 
@@ -92,7 +97,7 @@ def registry_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., R
         def start(**changes: Any) -> Registry:
             owner = Owner(dataclasses.replace(settings, **changes))
             ends.callback(owner.finish)
-            further = member.without_word_of(registry_of(owner.run))
+            further = member.without_word_of(registry_of(owner.run, lambda: member.current))
             ends.callback(further.close)
             return further
 
@@ -165,7 +170,9 @@ def registry_env(registry: Registry) -> dict[str, str]:
 def registry_namespace(request: pytest.FixtureRequest) -> str:
     """A repository prefix that is this test's alone, such as `test-push-3f9a1c`."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
-    return f"{name or 'test'}-{secrets.token_hex(3)}"
+    namespace = f"{name or 'test'}-{secrets.token_hex(3)}"
+    member_of(request.config).current.namespace = namespace
+    return namespace
 
 
 @pytest.fixture
@@ -239,6 +246,25 @@ def registry_limits(request: pytest.FixtureRequest, registry: Registry) -> Itera
     narrowing = registry.narrowed(*mark.args, **mark.kwargs) if mark else nullcontext()
     with narrowing:
         yield registry.limits
+
+
+@pytest.fixture
+def registry_faults(
+    request: pytest.FixtureRequest, registry: Registry, registry_namespace: str
+) -> Iterator[list[ActiveFault]]:
+    """The faults of this test's `registry_fault` marks, the closest mark's first, while in force.
+
+    `@pytest.mark.registry_fault("GET blob", nth=2, status=503)`: see `registry.faults` for having
+    one during a part of a test, and `pytest_registry.Fault` for all that can go wrong. They meet
+    the requests of this test only: those of this worker's account and those to its
+    `registry_namespace`. Each has `hits`, how many requests it met.
+    """
+    from pytest_registry.gate.fault import fault_of
+
+    marks = request.node.iter_markers("registry_fault")
+    with ExitStack() as stack:
+        faults = [fault_of(*mark.args, **mark.kwargs) for mark in marks]
+        yield [stack.enter_context(registry.faults(fault))[0] for fault in faults]
 
 
 @pytest.fixture(scope="session")

@@ -158,6 +158,13 @@ def limit(given: str) -> int | None:
     return int(lowered) or None
 
 
+def report_path(given: str) -> str:
+    """Take the path of a page; it is absolute from here on, for every process."""
+    if not given.strip().endswith(".html"):
+        raise ValueError("a path that ends in .html")
+    return os.path.abspath(given.strip())  # noqa: PTH100 - pathlib is not imported for this
+
+
 def one_of(*accepted: str) -> Callable[[str], str]:
     """Take one of the given words."""
 
@@ -256,6 +263,28 @@ OPTIONS: tuple[Option, ...] = (
         "How long a slot outlives a machine that died, and a pull or push a Redis that does not"
         " answer; the first machine's value counts for all.",
         "SECONDS",
+    ),
+    Option(
+        "gateway",
+        switch,
+        False,
+        "Put our gateway before a container or external registry, so that faults, throttling and"
+        " the log of requests work there too; the embedded registry needs none.",
+    ),
+    Option(
+        "throttle",
+        one_of("strict", "azure-basic", "azure-standard", "azure-premium"),
+        None,
+        "Answer 429 to one request too many: strict, to who exceeds the run's limits without"
+        " taking slots; azure-basic, -standard, -premium, as Azure Container Registry does.",
+        "PRESET",
+    ),
+    Option(
+        "report",
+        report_path,
+        None,
+        "Write a page with a picture of the run's pulls and pushes there, and JSON beside it.",
+        "PATH.html",
     ),
     Option(
         "storage",

@@ -14,6 +14,8 @@ MARKERS = (
     " image in the run's registry before the test (the sample image if no source is given)",
     "registry_limits(pull=None, push=None): let no more than so many pulls and pushes of this test"
     " run at once, within the limits of the run",
+    "registry_fault(on='', *, status=None, nth=None, times=None, ...): let requests of this test"
+    " fail in this way (repeatable; see registry.faults)",
 )
 
 
@@ -49,6 +51,14 @@ def pytest_configure_node(node: Any) -> None:
     fixtures.member_of(node.config).tell(node.workerinput)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let what reaches the registry from now on belong to this test."""
+    member = item.config.stash.get(fixtures.MEMBER, None)
+    if member is not None:
+        member.begin_test()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -59,7 +69,8 @@ def pytest_runtest_makereport(
     if member is None:
         return report
     if report.failed:
-        report.sections.extend(member.sections(call.excinfo))
+        used = "registry" in getattr(item, "fixturenames", ())
+        report.sections.extend(member.sections(call.excinfo, used=used))
     return member.discreet(report)
 
 

@@ -21,6 +21,7 @@ from pytest_registry.images.image import Image
 from pytest_registry.limits.operations import Limits
 from pytest_registry.oci.names import Reference, check_repository, check_tag, in_hub_library
 from pytest_registry.security.credentials import Credentials
+from pytest_registry.watch import Watch, Watched
 
 if TYPE_CHECKING:
     from pytest_registry.clients.cli import DockerCommand
@@ -39,7 +40,8 @@ class Surroundings:
     `client_config` is the DOCKER_CONFIG directory, `locks` a directory for lock files, `labels`
     mark what is made in a container engine, `upstream` is where images come from. `find_end` tells
     whether an operation failed because the registry ended; `note_engine_use` is called before a
-    container engine is first used for the registry.
+    container engine is first used for the registry. `watch` is what the gate before the registry
+    is told and tells.
     """
 
     client_config: Path
@@ -48,9 +50,10 @@ class Surroundings:
     upstream: str
     find_end: FindEnd
     note_engine_use: Callable[[], None]
+    watch: Watch
 
 
-class Registry(Contents):
+class Registry(Contents, Watched):
     """A running OCI registry that one is logged in to.
 
     Every operation raises RegistryEnded where it failed because the registry is gone.
@@ -59,6 +62,7 @@ class Registry(Contents):
     def __init__(self, endpoint: Endpoint, limits: Limits, surroundings: Surroundings) -> None:
         super().__init__(endpoint, limits, surroundings.find_end)
         self._around = surroundings
+        self._watch = surroundings.watch
         self._others = contextlib.ExitStack()
 
     @property

@@ -12,7 +12,7 @@ from pytest_registry.options import DEFAULT, OPTIONS, Value
 RUN_ONLY = frozenset(
     {
         *("keep", "reuse", "start_timeout", "slot_timeout", "state_dir"),
-        *("sample_image", "upstream", "limits_url", "limits_lease"),
+        *("sample_image", "upstream", "limits_url", "limits_lease", "report"),
     }
 )
 """Options that do not change what a registry is: one that was kept serves all of their values."""
@@ -40,6 +40,9 @@ class Settings:
     slot_timeout: float
     limits_url: str | None
     limits_lease: float
+    gateway: bool
+    throttle: str | None
+    report: str | None
     storage: str
     keep: bool
     reuse: bool

@@ -28,7 +28,7 @@ LAYERS = (
     ("sharing",),
     ("sample",),
     ("registry",),
-    ("contents",),
+    ("contents", "watch"),
     ("engines",),
     ("gate",),
     ("images.engine",),  # a source that asks the engine; the others are bytes and protocols

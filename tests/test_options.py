@@ -26,6 +26,8 @@ TEXTS = (
     "on",
     "none",
     "7",
+    "strict",
+    "/a/report.html",
 )
 
 
@@ -122,6 +124,8 @@ def test_pytest_help_shows_each_flag_and_ini_value(pytester: pytest.Pytester) ->
         ("slot_timeout", "inf", "a positive number of seconds"),
         ("pull_limit", "-1", "a whole number of at least 1"),
         ("push_limit", "many", "a whole number of at least 1"),
+        ("throttle", "azure", "one of strict, azure-basic"),
+        ("report", "report.pdf", "a path that ends in .html"),
         ("storage", "tape", "one of disk, memory"),
         ("keep", "maybe", "one of 1, true, yes, on"),
         ("state_dir", " ", "a text that is not empty"),

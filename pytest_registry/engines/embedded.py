@@ -28,13 +28,16 @@ class EmbeddedEngine:
         """Serve; the registry answers when this returns."""
         from dataclasses import replace
 
+        from pytest_registry.gate.guard import Guard
         from pytest_registry.server import RegistryServer
 
         storage = None if self._in_memory else birth.storage
         security = birth.security
         self._log = birth.log.open("a", buffering=1, encoding="utf-8")
         settings = security.embedded_settings(lambda line: print(line, file=self._log))
-        self._server = RegistryServer(replace(settings, storage=storage))
+        settings = replace(settings, storage=storage)
+        self._guard = Guard(settings, birth.credentials, birth.requests, birth.throttle)
+        self._server = RegistryServer(self._guard.settings)
         self._server.start()
         self._storage = birth.storage
         return Endpoint(
@@ -45,6 +48,7 @@ class EmbeddedEngine:
             daemon_host=self._server.host,
             credentials=birth.credentials,
             accounts=None if security.auth == "none" else str(security.accounts),
+            request_log=str(birth.requests),
             **security.reached(),
         )
 
@@ -58,6 +62,7 @@ class EmbeddedEngine:
         server, self._server = self._server, None
         if server is not None:
             server.close()
+            self._guard.close()
             self._log.close()
             with suppress(FileNotFoundError):
                 shutil.rmtree(self._storage)

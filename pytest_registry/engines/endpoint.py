@@ -6,10 +6,13 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_registry.engines.security import Security
 from pytest_registry.security.credentials import Credentials
+
+if TYPE_CHECKING:
+    from pytest_registry.gate.throttle import Throttle
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,9 @@ class Endpoint:
     `engine` is `container`, `embedded` or `external`, `detail` which one in words, `reason` why it
     was chosen; `start_seconds` how long it took until it answered. `prefix` is below what the run's
     repositories lie in a registry that is not the run's own.
+
+    `request_log` is where the requests are written down that pass a gate of ours, which then also
+    takes faults and throttles; None where there is none.
 
     `auth` and `tls` are how one logs in and over what, as the options name them; `client_cert` is
     the certificate and key that mutual TLS wants, `accounts` the file that further accounts are
@@ -42,6 +48,7 @@ class Endpoint:
     tls: str = "off"
     client_cert: tuple[str, str] | None = None
     accounts: str | None = None
+    request_log: str | None = None
 
     @property
     def url(self) -> str:
@@ -92,7 +99,8 @@ class Birth:
     """What an engine needs to know to start a registry.
 
     `labels` mark everything that is made in a container engine; `deadline` is on the monotonic
-    clock; `leased` registries must end with the process that started them.
+    clock; `leased` registries must end with the process that started them. `requests` is where a
+    gate writes down what came, `throttle` what holds for the whole run.
     """
 
     run_id: str
@@ -102,6 +110,8 @@ class Birth:
     credentials: Credentials
     start_timeout: float
     security: Security
+    requests: Path
+    throttle: Throttle | None = None
     leased: bool = True
 
 

@@ -150,6 +150,22 @@ class Fault:
         }
 
 
+def fault_of(*given: Any, **members: Any) -> Fault:
+    """A fault of a mark's or call's arguments: `on`, or a whole fault, first; the others by name.
+
+    Raises OptionError for a name that it has not.
+    """
+    if len(given) == 1 and isinstance(given[0], Fault) and not members:
+        return given[0]
+    names = [each.name for each in dataclasses.fields(Fault)]
+    unknown = [name for name in members if name not in names]
+    if unknown:
+        raise refused("what a fault has", unknown[0], f"one of {', '.join(names)}")
+    if len(given) > 1 or (given and not isinstance(given[0], str)):
+        raise refused("what a fault is on", given, "one text, and everything else by its name")
+    return Fault(**({"on": given[0]} if given else {}) | members)
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Whose requests a fault or throttle meets: one worker's account, or one test's repositories.

@@ -94,23 +94,31 @@ class RequestLog:
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
-def read_requests(path: Path, offset: int = 0) -> Iterator[LoggedRequest]:
-    """The requests in a log from a position on, in the order of their ends; nothing without a log.
+def read_requests(path: Path) -> Iterator[LoggedRequest]:
+    """The requests in a log, in the order of their ends; nothing without a log."""
+    return (request for _, request in read_from(path, 0))
 
-    A line that is only half written is passed over.
+
+def read_from(path: Path, position: int) -> Iterator[tuple[int, LoggedRequest]]:
+    """The requests from a position on, each with the position of its end.
+
+    A line that is only half written is left for later.
     """
     try:
         with path.open("rb") as file:
-            file.seek(offset)
-            content = file.read()
+            file.seek(position)
+            lines = file.read().splitlines(keepends=True)
     except FileNotFoundError:
         return
-    for line in content.decode("utf-8", "replace").splitlines():
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue
-        yield LoggedRequest(**{name: value for name, value in values.items() if name in _FIELDS})
+    for line in lines:
+        position += len(line)
+        if not line.endswith(b"\n"):
+            return
+        values = json.loads(line)
+        yield (
+            position,
+            LoggedRequest(**{name: value for name, value in values.items() if name in _FIELDS}),
+        )
 
 
 def to_json(request: LoggedRequest) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 
 from pytest_registry import options
 from pytest_registry.engines.endpoint import Endpoint
+from pytest_registry.engines.readiness import tail
 from pytest_registry.errors import RegistryEnded, RegistryError
 from pytest_registry.images.image import Image
 from pytest_registry.limits.operations import Limits
@@ -21,13 +22,18 @@ from pytest_registry.security.credentials import redacted
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import attach, cleanup, kept, state
 from pytest_registry.sharing.directories import state_directory
+from pytest_registry.sharing.identity import known_as, this_worker
 from pytest_registry.sharing.once import made as once_made
 from pytest_registry.sharing.once import once
 from pytest_registry.sharing.owner import Owner
 from pytest_registry.sharing.run import Run
+from pytest_registry.watch import Current, Watch
 
 WORKER_INPUT = "pytest_registry"
 """The name under which xdist's `workerinput` carries the run."""
+
+SHOWN_REQUESTS = 50
+"""Requests that a failed test's report lists at most."""
 
 SAMPLE = "sample"
 """The name under which the sample image is made once."""
@@ -41,6 +47,9 @@ class Member:
         self._owner: Owner | None = None
         self._told: Run | None = None
         self._secrets: tuple[str, ...] = ()
+        self._registry: Registry | None = None
+        self.current = Current(this_worker())
+        """The test that runs now; the first is the one in which this was made."""
 
     @property
     def run(self) -> Run:
@@ -67,11 +76,16 @@ class Member:
 
     def registry(self) -> Registry:
         """The run's registry, started if this is the first process to ask."""
-        return self.without_word_of(registry_of(self.run))
+        self._registry = self.without_word_of(registry_of(self.run, lambda: self.current))
+        return self._registry
+
+    def begin_test(self) -> None:
+        """Have what comes from now on belong to another test."""
+        self.current = Current(self.current.worker)
 
     def without_word_of(self, registry: Registry) -> Registry:
         """The registry, whose password this process's reports then never show."""
-        self._secrets += registry.credentials.secrets
+        self._secrets += registry.credentials.secrets + registry.secrets
         return registry
 
     def once(self, name: str, make: Callable[[], Image]) -> Image:
@@ -101,14 +115,30 @@ class Member:
         return lines + (kept.how_to_use(run, endpoint) if run.kept.exists() else [])
 
     def sections(
-        self, failure: pytest.ExceptionInfo[BaseException] | None
+        self, failure: pytest.ExceptionInfo[BaseException] | None, *, used: bool
     ) -> list[tuple[str, str]]:
-        """What a failed test's report says of the registry: its end, if it came."""
+        """What a failed test's report says of the registry: its end, if it came.
+
+        Else what reached it in this test, and where it was `used` its last log lines.
+        """
         run = self._told or self.begun
         if run is None or (failure is not None and failure.errisinstance(RegistryEnded)):
             return []
         end = attach.find_end(run, "go on with the tests")
-        return [] if end is None else [("the registry ended", str(end))]
+        if end is not None:
+            return [("the registry ended", str(end))]
+        return self._traffic() + (self._log(run) if used and self._registry is not None else [])
+
+    def _traffic(self) -> list[tuple[str, str]]:
+        with contextlib.suppress(RegistryError):
+            lines = self._registry.requests.lines(SHOWN_REQUESTS) if self._registry else []
+            if lines:
+                return [("requests that reached the registry in this test", "\n".join(lines))]
+        return []
+
+    def _log(self, run: Run) -> list[tuple[str, str]]:
+        lines = tail(run.registry_log)
+        return [("the registry's last log lines", "\n".join(lines))] if lines else []
 
     def discreet(self, report: pytest.TestReport) -> pytest.TestReport:
         """The report without passwords: `--showlocals` prints what our and docker-py's code holds.
@@ -146,19 +176,25 @@ class Member:
         return self._told
 
 
-def registry_of(run: Run) -> Registry:
-    """A handle for the registry of a run, started if nobody has; raises what the start raised."""
-    endpoint = attach.attach(run)
+def registry_of(run: Run, current: Callable[[], Current]) -> Registry:
+    """A handle for the registry of a run, started if nobody has; raises what the start raised.
+
+    `current` tells of the test that runs now.
+    """
+    whole = attach.attach(run)
+    endpoint, client_config = known_as(run, whole)
+    limits = (run.settings.pull_limit, run.settings.push_limit)
     return Registry(
         endpoint,
         _limits(run, endpoint),
         Surroundings(
-            client_config=run.client_config,
+            client_config=client_config,
             locks=run.file("references"),
             labels=run.labels,
             upstream=run.settings.upstream,
             find_end=lambda asked: attach.find_end(run, asked),
             note_engine_use=lambda: cleanup.note_references(run, endpoint.daemon_host),
+            watch=Watch(whole, current, limits, lambda asked: attach.find_end(run, asked)),
         ),
     )
 

@@ -211,6 +211,11 @@ class Run:
         return self.file("kept")
 
     @property
+    def requests(self) -> Path:
+        """One line of JSON for each request that passed the registry's gate."""
+        return self.file("requests.jsonl")
+
+    @property
     def events(self) -> Path:
         """One line of JSON for each pull and push."""
         return self.file("operations.jsonl")

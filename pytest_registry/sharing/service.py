@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from typing import TYPE_CHECKING
 
 from pytest_registry.clients.config_directory import ConfigDirectory
 from pytest_registry.engines.endpoint import Birth, Endpoint, Engine
@@ -15,6 +16,9 @@ from pytest_registry.security.accounts import Account, AccountsFile
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.sharing import cleanup, kept, state
 from pytest_registry.sharing.run import Run
+
+if TYPE_CHECKING:
+    from pytest_registry.gate.throttle import Throttle
 
 
 def start(run: Run) -> Engine | None:
@@ -95,6 +99,18 @@ def _note_pull(run: Run, image: str) -> None:
         file.write(f"{image}\n")
 
 
+def _throttle(run: Run) -> Throttle | None:
+    """What the option asks for; raises OptionError."""
+    settings = run.settings
+    if settings.throttle is None:
+        return None
+    from pytest_registry.gate.throttle import throttle_of
+
+    return throttle_of(
+        settings.throttle, pull_limit=settings.pull_limit, push_limit=settings.push_limit
+    )
+
+
 def _birth(run: Run) -> Birth:
     settings = run.settings
     credentials = Credentials.random()
@@ -106,6 +122,8 @@ def _birth(run: Run) -> Birth:
         labels=run.labels,
         credentials=credentials,
         start_timeout=settings.start_timeout,
+        requests=run.requests,
+        throttle=_throttle(run),
         security=Security(
             auth=settings.auth,
             tls=settings.tls,

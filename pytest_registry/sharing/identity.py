@@ -1,0 +1,43 @@
+"""Who this process is to the registry: an xdist worker has an account of its own.
+
+So the log of requests and the faults of a test can tell workers apart, whatever client was used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from pytest_registry.engines.endpoint import Endpoint
+from pytest_registry.security.credentials import Credentials
+from pytest_registry.sharing.run import Run
+from pytest_registry.watch import worker_account
+
+
+def this_worker() -> str:
+    """The id of this xdist worker; empty in a run without workers, and in their controller."""
+    return os.environ.get("PYTEST_XDIST_WORKER", "")
+
+
+def known_as(run: Run, endpoint: Endpoint) -> tuple[Endpoint, Path]:
+    """The endpoint with this process's own account, and the DOCKER_CONFIG directory of it.
+
+    It is the run's where no gate tells accounts apart, or there are none. Raises StateError.
+    """
+    worker = this_worker()
+    if not worker or endpoint.request_log is None or endpoint.accounts is None:
+        return endpoint, run.client_config
+    from pytest_registry.clients.config_directory import ConfigDirectory
+    from pytest_registry.security.accounts import Account, AccountsFile
+
+    mine = Credentials(worker_account(endpoint, worker), endpoint.credentials.password)
+    AccountsFile(Path(endpoint.accounts)).add(Account.of_everything(mine))
+    config = run.client_config.with_name(f"{run.client_config.name}-{worker}")
+    ConfigDirectory(config).write(
+        (endpoint.host, endpoint.daemon_host),
+        mine,
+        ca=endpoint.ca_path,
+        client_cert=endpoint.client_paths,
+    )
+    return dataclasses.replace(endpoint, credentials=mine), config
