@@ -10,6 +10,7 @@ from importlib import import_module
 COMMANDS = {
     "serve": "pytest_registry.server.serve",
     "remove": "pytest_registry.sharing.removal",
+    "sweep": "pytest_registry.sharing.sweep",
 }
 """A command's name and its module, which has HELP, add_arguments(parser) and run(arguments)."""
 

@@ -13,7 +13,8 @@ from pytest_registry.errors import ImageNotFound, RegistryEnded, RegistryError
 from pytest_registry.images.image import Image
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import Operation
-from pytest_registry.oci.names import check_repository, check_tag
+from pytest_registry.oci.names import check_tag
+from pytest_registry.oci.namespace import Namespace
 from pytest_registry.security.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -31,8 +32,15 @@ class Contents:
     Every operation raises RegistryEnded where it failed because the registry is gone.
     """
 
-    def __init__(self, endpoint: Endpoint, limits: Limits, find_end: FindEnd) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        limits: Limits,
+        find_end: FindEnd,
+        note_repository: Callable[[str], None] | None = None,
+    ) -> None:
         self._endpoint = endpoint
+        self._namespace = Namespace(endpoint.prefix, note_repository)
         self._find_end = find_end
         self.limits = limits
         """How many pulls and pushes may run at once: `with registry.limits.pull(): ...`."""
@@ -67,7 +75,7 @@ class Contents:
 
     @property
     def engine(self) -> str:
-        """What serves the registry: `container` or `embedded`."""
+        """What serves the registry: `container`, `embedded` or `external`."""
         return self._endpoint.engine
 
     @property
@@ -76,8 +84,20 @@ class Contents:
         return self._endpoint
 
     def reference(self, repository: str, tag: str = "latest") -> str:
-        """`HOST/REPOSITORY:TAG`; raises InvalidReference."""
-        return f"{self.host}/{check_repository(repository)}:{check_tag(tag)}"
+        """`HOST/REPOSITORY:TAG` for clients of this machine; raises InvalidReference.
+
+        In a registry that others use too, the run's own prefix stands before the repository.
+        """
+        return f"{self.host}/{self._namespace.full(repository)}:{check_tag(tag)}"
+
+    def daemon_reference(self, repository: str, tag: str = "latest") -> str:
+        """The same for the container engine's daemon, which may be on another machine.
+
+        That is what docker commands and docker-py take; it is `reference()` where the daemon is
+        on this machine. Raises InvalidReference.
+        """
+        host = self._endpoint.daemon_host
+        return f"{host}/{self._namespace.full(repository)}:{check_tag(tag)}"
 
     @cached_property
     def client(self) -> OciClient:
@@ -90,6 +110,7 @@ class Contents:
             ca_file=self.ca_file,
             client_cert=self._endpoint.client_paths,
             limits=CurrentLimits(self),
+            namespace=self._namespace,
         )
 
     def image(self, repository: str, tag: str = "latest") -> Image:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -32,6 +31,7 @@ NGINX_REPOSITORY = "samples/nginx"
 MEMBER = pytest.StashKey["Member"]()
 
 BEHIND_MARKS = {
+    "registry_needs": "registry_needs",
     "push_image": "registry_images",
     "registry_limits": "registry_limits",
     "registry_fault": "registry_faults",
@@ -62,13 +62,28 @@ def member_of(config: pytest.Config) -> Member:
     return config.stash[MEMBER]
 
 
+def bound(mark: pytest.Mark, function: Callable[..., object]) -> BoundArguments:
+    """The mark's arguments for a function; raises OptionError where it does not take them."""
+    from inspect import signature
+
+    try:
+        return signature(function).bind(*mark.args, **mark.kwargs)
+    except TypeError as error:
+        from pytest_registry.errors import OptionError
+
+        raise OptionError(
+            f"read the mark {mark.name}", str(error), "see what it takes with pytest --markers"
+        ) from None
+
+
 @pytest.fixture(scope="session")
 def registry(request: pytest.FixtureRequest) -> Iterator[Registry]:
     """A running OCI registry with random credentials, one for the whole run and all its workers.
 
     It has `url`, `host` (as it stands in a reference), `scheme`, `ca_file`, `credentials`
     (`username`, `password`), `engine`; `reference(repository, tag)`, `push`, `pull`, `copy`,
-    `image`, `repositories`, `tags`, `manifest`, `blob`, `exists`, `delete`, `referrers`, `limits`.
+    `image`, `repositories`, `tags`, `manifest`, `blob`, `exists`, `delete`, `referrers`, `limits`,
+    `supports(feature)`; `daemon_reference` for a container engine on another machine.
 
     It is started when a test first asks for it, and removed after the run, whatever happens.
     """
@@ -169,6 +184,8 @@ def registry_env(registry: Registry) -> dict[str, str]:
 @pytest.fixture
 def registry_namespace(request: pytest.FixtureRequest) -> str:
     """A repository prefix that is this test's alone, such as `test-push-3f9a1c`."""
+    import secrets
+
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
     namespace = f"{name or 'test'}-{secrets.token_hex(3)}"
     member_of(request.config).current.namespace = namespace
@@ -231,7 +248,8 @@ def registry_images(request: pytest.FixtureRequest, registry: Registry) -> list[
             ),
         )
 
-    return [push(*mark.args, **mark.kwargs) for mark in request.node.iter_markers("push_image")]
+    marks = request.node.iter_markers("push_image")
+    return [push(*given.args, **given.kwargs) for given in (bound(mark, push) for mark in marks)]
 
 
 @pytest.fixture
@@ -243,9 +261,22 @@ def registry_limits(request: pytest.FixtureRequest, registry: Registry) -> Itera
     the plugin's own clients in this test keep to the narrower limits too.
     """
     mark = request.node.get_closest_marker("registry_limits")
-    narrowing = registry.narrowed(*mark.args, **mark.kwargs) if mark else nullcontext()
-    with narrowing:
+    given = bound(mark, registry.narrowed) if mark else None
+    with registry.narrowed(*given.args, **given.kwargs) if given else nullcontext():
         yield registry.limits
+
+
+@pytest.fixture
+def registry_needs(request: pytest.FixtureRequest, registry: Registry) -> None:
+    """Skips the test where the registry lacks what its `registry_needs` marks name, and says why.
+
+    `@pytest.mark.registry_needs("delete", "referrers")`: `delete`, `tag-deletion`, `catalog`,
+    `referrers`, `mount`. They are tried out once per run; `registry.supports("delete")` asks too.
+    """
+    for mark in request.node.iter_markers("registry_needs"):
+        for feature in mark.args:
+            if why := registry.why_not(feature):
+                pytest.skip(f"the registry lacks {feature}: {why}")
 
 
 @pytest.fixture

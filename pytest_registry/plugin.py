@@ -16,6 +16,8 @@ MARKERS = (
     " run at once, within the limits of the run",
     "registry_fault(on='', *, status=None, nth=None, times=None, ...): let requests of this test"
     " fail in this way (repeatable; see registry.faults)",
+    "registry_needs(*features): skip this test where the registry lacks one of them: delete,"
+    " tag-deletion, catalog, referrers, mount",
 )
 
 

@@ -40,8 +40,10 @@ class Surroundings:
     `client_config` is the DOCKER_CONFIG directory, `locks` a directory for lock files, `labels`
     mark what is made in a container engine, `upstream` is where images come from. `find_end` tells
     whether an operation failed because the registry ended; `note_engine_use` is called before a
-    container engine is first used for the registry. `watch` is what the gate before the registry
-    is told and tells.
+    container engine is first used for the registry. `note_repository` is told every repository's
+    whole name before it is used. `lacking` tells which of the specification's features the
+    registry lacks, each with the reason. `watch` is what the gate before the registry is told and
+    tells.
     """
 
     client_config: Path
@@ -51,6 +53,8 @@ class Surroundings:
     find_end: FindEnd
     note_engine_use: Callable[[], None]
     watch: Watch
+    note_repository: Callable[[str], None] | None = None
+    lacking: Callable[[], Mapping[str, str]] = dict
 
 
 class Registry(Contents, Watched):
@@ -60,7 +64,7 @@ class Registry(Contents, Watched):
     """
 
     def __init__(self, endpoint: Endpoint, limits: Limits, surroundings: Surroundings) -> None:
-        super().__init__(endpoint, limits, surroundings.find_end)
+        super().__init__(endpoint, limits, surroundings.find_end, surroundings.note_repository)
         self._around = surroundings
         self._watch = surroundings.watch
         self._others = contextlib.ExitStack()
@@ -76,6 +80,14 @@ class Registry(Contents, Watched):
         from pytest_registry.clients.docker_sdk import LoggedInClient
 
         host = self._endpoint.daemon_host
+        if self._endpoint.tls == "mutual":
+            raise EngineUnavailable(
+                f"use a container engine with {host}",
+                "the registry wants certificates of its clients, and an engine shows none to a"
+                " registry on a loopback address",
+                "use registry.client, or podman, buildah or skopeo with"
+                f" --cert-dir={self.certificate_directory}; or --registry-tls=on",
+            )
         self._around.note_engine_use()
         with self._explained(f"log in to {host} with docker-py"):
             return LoggedInClient.log_in(
@@ -179,6 +191,20 @@ class Registry(Contents, Watched):
         self.expect_engine_use()
         return client_environment(self.client_config)
 
+    def supports(self, feature: str) -> bool:
+        """Whether the registry has a feature that some registries lack.
+
+        `delete`, `tag-deletion`, `catalog`, `referrers` or `mount`; tried out once per run, in a
+        repository `features` of the run's. Raises OptionError for another word.
+        """
+        return not self.why_not(feature)
+
+    def why_not(self, feature: str) -> str:
+        """Why the registry does not support a feature; empty if it does. See `supports`."""
+        from pytest_registry.clients.features import check_feature
+
+        return self._around.lacking().get(check_feature(feature), "")
+
     def close(self) -> None:
         """Close the clients; the registry itself goes on."""
         self._others.close()
@@ -216,11 +242,10 @@ class Registry(Contents, Watched):
         Raises PushError, ImageNotFound, RateLimited, AuthenticationFailed, InvalidReference.
         """
         name = repository or repository_of(source)
-        target = Reference(self.host, check_repository(name), check_tag(tag))
-        with self._explained(f"push {source} to {target}"):
+        with self._explained(f"push {source} to {self.reference(name, tag)}"):
             found = self.find(source, platform=platform)
             if found is None:
-                self._push_from_engine(str(source), target)
+                self._push_from_engine(str(source), self.daemon_reference(name, tag))
             else:
                 self.client.push(found, name, tag)
             return self.image(name, tag)
@@ -257,7 +282,7 @@ class Registry(Contents, Watched):
             if self.has_container_engine:
                 from pytest_registry.images.engine import pull_local
 
-                reference = f"{self._endpoint.daemon_host}/{repository}:{tag}"
+                reference = self.daemon_reference(repository, tag)
                 whole = pull_local(self.docker, reference, self._around.locks, fresh=fresh)
             else:
                 whole = False
@@ -282,7 +307,7 @@ class Registry(Contents, Watched):
         from pytest_registry.clients.containers import WebContainer
         from pytest_registry.images.engine import hold, pull_held
 
-        reference = f"{self._endpoint.daemon_host}/{image.repository}:{image.tag}"
+        reference = self.daemon_reference(image.repository, image.tag)
         address = self.host.rpartition(":")[0]
         with self._explained(f"run {reference}"), hold(reference, self._around.locks):
             pull_held(self.docker, reference)
@@ -344,10 +369,9 @@ class Registry(Contents, Watched):
 
         return has_image(self.docker, name)
 
-    def _push_from_engine(self, source: str, target: Reference) -> None:
+    def _push_from_engine(self, source: str, reference: str) -> None:
         from pytest_registry.images.engine import push_local
 
-        reference = f"{self._endpoint.daemon_host}/{target.repository}:{target.tag}"
         push_local(self.docker, source, reference, self._around.locks)
 
 

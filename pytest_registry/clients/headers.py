@@ -22,14 +22,22 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
         return float(min(int(text[:20]), MAX_SECONDS))
+    moment = http_date(text)
+    if moment is None:
+        return None
+    current = (now or datetime.now(UTC)).timestamp()
+    return min(max(moment - current, 0.0), MAX_SECONDS)
+
+
+def http_date(value: str | None) -> float | None:
+    """The seconds of the epoch of an HTTP date (`Date`); None for anything else."""
     try:
-        moment = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(value or "")
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    current = now or datetime.now(UTC)
-    return min(max((moment - current).total_seconds(), 0.0), MAX_SECONDS)
 
 
 def next_link(headers: Iterable[str]) -> str | None:

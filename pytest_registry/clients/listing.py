@@ -51,14 +51,24 @@ def list_tags(session: Session, repository: str, page: int | None) -> list[str]:
 
 def list_repositories(session: Session, page: int | None) -> list[str]:
     """Every repository that the registry's catalog shows to this account, sorted."""
-    request = Request(
+    return _names(session, _catalog(session), "repositories", page)
+
+
+def try_catalog(session: Session) -> None:
+    """Ask for one repository of the catalog; raises ProtocolError where there is no catalog."""
+    request = _catalog(session)
+    _, content = session.fetch(replace(request, target=f"{request.target}?n=1"), MAX_PAGE)
+    _member(content, "repositories", request.asked)
+
+
+def _catalog(session: Session) -> Request:
+    return Request(
         f"list the repositories of {session.host}",
         "GET",
         "/v2/_catalog",
         ("registry:catalog:*",),
         missing=False,
     )
-    return _names(session, request, "repositories", page)
 
 
 def _names(session: Session, request: Request, member: str, page: int | None) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import BinaryIO
 from pytest_registry.clients import blobs, listing, manifests, referrers
 from pytest_registry.clients.blobs import BlobStream
 from pytest_registry.clients.destination import RepositoryDestination
-from pytest_registry.clients.http import Body
+from pytest_registry.clients.headers import http_date
+from pytest_registry.clients.http import Answer, Body
 from pytest_registry.clients.retries import RetryPolicy
 from pytest_registry.clients.session import Request, Session, base_url_of
 from pytest_registry.clients.tokens import azure_refresh_token
@@ -26,7 +28,8 @@ from pytest_registry.limits.policy import OperationLimits, Unlimited
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import OCTET_STREAM
-from pytest_registry.oci.names import check_repository, check_tag, is_digest
+from pytest_registry.oci.names import check_tag, is_digest
+from pytest_registry.oci.namespace import WHOLE, Namespace
 from pytest_registry.security.credentials import Credentials
 
 
@@ -41,6 +44,7 @@ class OciClient:
     Every method raises AuthenticationFailed, RateLimited (429 after waiting), ProtocolError (with
     `status` and `codes`) or TransferError (no connection); InvalidReference for names that are not
     the specification's. `push`, `pull` and `copy` hold one slot of `limits`; single requests none.
+    Repositories are named as they stand below `namespace`.
     """
 
     def __init__(
@@ -54,7 +58,9 @@ class OciClient:
         limits: OperationLimits | None = None,
         user_agent: str = "pytest-registry",
         retries: RetryPolicy | None = None,
+        namespace: Namespace = WHOLE,
     ) -> None:
+        self._namespace = namespace
         self._session = Session(
             base_url,
             credentials,
@@ -103,18 +109,40 @@ class OciClient:
 
     def ping(self) -> None:
         """Ask `/v2/`: the registry answers and takes the credentials ("Determining Support")."""
-        request = Request(f"reach the registry {self.host}", "GET", "/v2/", missing=False)
-        self._session.order(request)
+        self._ping()
+
+    def time(self) -> float:
+        """The registry's clock in seconds of the epoch, or this machine's where it does not say."""
+        return http_date(self._ping().header("Date")) or time.time()
+
+    def missing_features(self) -> dict[str, str]:
+        """Features of `clients.features` that the registry lacks, each with what it said.
+
+        They are tried out in repositories `features`. Raises what pushing raises.
+        """
+        from pytest_registry.clients.features import missing_features
+
+        places = [self._namespace.full(name) for name in ("features", "features/mount")]
+        return missing_features(self._session, *places)
+
+    def clear(self, repository: str) -> list[str]:
+        """Delete all that a repository's tags lead to; what could not be deleted, as references.
+
+        Raises AuthenticationFailed, RateLimited, TransferError where it cannot even be read.
+        """
+        from pytest_registry.clients.clearing import clear
+
+        return clear(self._session, self._namespace.full(repository))
 
     # Manifests
 
     def manifest(self, repository: str, target: str) -> Manifest:
         """A manifest or index by tag or digest, verified; raises ImageNotFound, PullError."""
-        return manifests.get_manifest(self._session, *_named(repository, target))
+        return manifests.get_manifest(self._session, *self._named(repository, target))
 
     def head(self, repository: str, target: str) -> Descriptor | None:
         """Type, digest and size in bytes of a manifest; None where there is none."""
-        return manifests.head_manifest(self._session, *_named(repository, target))
+        return manifests.head_manifest(self._session, *self._named(repository, target))
 
     def exists(self, repository: str, target: str) -> bool:
         """Whether the repository holds the tag or digest."""
@@ -122,25 +150,25 @@ class OciClient:
 
     def put_manifest(self, repository: str, target: str, manifest: Manifest) -> Descriptor:
         """Store a manifest, to the byte, under a tag or digest; keeps referrers lists."""
-        return referrers.put_manifest(self._session, *_named(repository, target), manifest)
+        return referrers.put_manifest(self._session, *self._named(repository, target), manifest)
 
     def delete_manifest(self, repository: str, digest: str) -> None:
         """Delete a manifest by digest, with its tags; raises ImageNotFound."""
-        referrers.delete_manifest(self._session, *_named(repository, digest))
+        referrers.delete_manifest(self._session, *self._named(repository, digest))
 
     def delete_tag(self, repository: str, tag: str) -> None:
         """Delete a tag, not its manifest; raises ImageNotFound, Unsupported."""
-        manifests.delete_tag(self._session, check_repository(repository), check_tag(tag))
+        manifests.delete_tag(self._session, self._namespace.full(repository), check_tag(tag))
 
     # Blobs
 
     def blob(self, repository: str, digest: str, *, size: int | None = None) -> BlobStream:
         """A blob as a stream, verified while it is read; close it. Raises ImageNotFound."""
-        return blobs.open_blob(self._session, *_named(repository, digest), size)
+        return blobs.open_blob(self._session, *self._named(repository, digest), size)
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Whether the repository holds the blob."""
-        return blobs.has_blob(self._session, *_named(repository, digest))
+        return blobs.has_blob(self._session, *self._named(repository, digest))
 
     def put_blob(
         self,
@@ -155,7 +183,7 @@ class OciClient:
         A file is read from where it stands and must be seekable. A `digest` that is given is not
         checked here: the registry does.
         """
-        check_repository(repository)
+        repository = self._namespace.full(repository)
         size, open_content = _content(content)
         name = digest or _digest(open_content())
         blob = Descriptor(media_type, name, size)
@@ -179,8 +207,8 @@ class OciClient:
         Where it answers 202 instead, `size` bytes of what `content()` opens are uploaded; nothing
         is stored where that is None.
         """
-        check_repository(from_repository)
-        name, digest = _named(repository, digest)
+        from_repository = self._namespace.full(from_repository)
+        name, digest = self._named(repository, digest)
         if content is None:
             return blobs.mount(self._session, name, digest, from_repository, None)
         body = Body(size, lambda: blocks_of(content()))
@@ -188,17 +216,17 @@ class OciClient:
 
     def delete_blob(self, repository: str, digest: str) -> None:
         """Delete a blob; raises ImageNotFound."""
-        blobs.delete_blob(self._session, *_named(repository, digest))
+        blobs.delete_blob(self._session, *self._named(repository, digest))
 
     # Lists
 
     def tags(self, repository: str, *, page: int | None = None) -> list[str]:
         """Every tag, sorted, `page` of them per request; raises ImageNotFound."""
-        return listing.list_tags(self._session, check_repository(repository), page)
+        return listing.list_tags(self._session, self._namespace.full(repository), page)
 
     def repositories(self, *, page: int | None = None) -> list[str]:
         """Every repository of the catalog, sorted, `page` of them per request."""
-        return listing.list_repositories(self._session, page)
+        return self._namespace.own(listing.list_repositories(self._session, page))
 
     def referrers(
         self, repository: str, digest: str, artifact_type: str | None = None
@@ -207,7 +235,8 @@ class OciClient:
 
         Asks the referrers API, or the referrers tag where the registry has no such API.
         """
-        return referrers.list_referrers(self._session, *_named(repository, digest), artifact_type)
+        name, digest = self._named(repository, digest)
+        return referrers.list_referrers(self._session, name, digest, artifact_type)
 
     # Whole images
 
@@ -220,10 +249,10 @@ class OciClient:
         progress: Progress | None = None,
     ) -> Descriptor:
         """Push an image with all that it needs; blobs that are there already are not sent."""
-        _named(repository, tag or "latest")
-        named = manifests.reference(self._session, repository, tag or "latest")
+        name, target = self._named(repository, tag or "latest")
+        named = manifests.reference(self._session, name, target)
         with self._limits.push(repository, reference=named) as operation:
-            destination = RepositoryDestination(self._session, repository, tag)
+            destination = RepositoryDestination(self._session, name, tag)
             return transfer(image, destination, Meter(operation.transferred, progress))
 
     def pull(
@@ -241,7 +270,7 @@ class OciClient:
         """
         image = self.image(repository, target, platform=platform, all_platforms=platform is None)
         tag = None if is_digest(target) else target
-        named = manifests.reference(self._session, repository, target)
+        named = manifests.reference(self._session, *self._named(repository, target))
         with self._limits.pull(repository, reference=named) as operation:
             destination = Discard() if to is None else LayoutWriter(to, tag)
             transfer(image, destination, Meter(operation.transferred, progress))
@@ -262,12 +291,13 @@ class OciClient:
 
         Holds a push slot of the destination and, where its limits are others, a pull slot here.
         """
-        _named(to_repository, to_tag or "latest")
+        origin = self._namespace.full(repository)
+        name, tag = destination._named(to_repository, to_tag or "latest")
         image = self.image(repository, target, platform=platform, all_platforms=platform is None)
         same = self._session.same_registry(destination._session)
-        mount_from = repository if same and repository != to_repository else None
-        goal = RepositoryDestination(destination._session, to_repository, to_tag, mount_from)
-        named = manifests.reference(goal.session, to_repository, to_tag or "latest")
+        mount_from = origin if same and origin != name else None
+        goal = RepositoryDestination(destination._session, name, to_tag, mount_from)
+        named = manifests.reference(goal.session, name, tag)
         with ExitStack() as slots:
             # The pull slot first, as everybody: two copies then never wait for each other.
             if self._limits is not destination._limits:
@@ -285,7 +315,8 @@ class OciClient:
         all_platforms: bool = False,
     ) -> ImageSource:
         """An image of this registry, to push elsewhere; of an index this machine's platform."""
-        image = RegistryImage(self, *_named(repository, target))
+        self._named(repository, target)
+        image = RegistryImage(self, repository, target)
         if all_platforms:
             return image
         return OnePlatform(image, Platform.parse(platform) if platform else Platform.of_machine())
@@ -294,10 +325,14 @@ class OciClient:
         """Credentials for an Azure registry from a Microsoft Entra access token."""
         return azure_refresh_token(self._session.exchange, self.base_url, access_token, tenant)
 
+    def _ping(self) -> Answer:
+        request = Request(f"reach the registry {self.host}", "GET", "/v2/", missing=False)
+        return self._session.order(request)
 
-def _named(repository: str, target: str) -> tuple[str, str]:
-    """Both, if they follow the grammar; they become part of a URL. Raises InvalidReference."""
-    return check_repository(repository), target if is_digest(target) else check_tag(target)
+    def _named(self, repository: str, target: str) -> tuple[str, str]:
+        """The names as they become part of a URL; raises InvalidReference."""
+        full = self._namespace.full(repository)
+        return full, target if is_digest(target) else check_tag(target)
 
 
 def _content(content: bytes | BinaryIO) -> tuple[int, Callable[[], Readable]]:

@@ -57,6 +57,13 @@ def list_referrers(
     return tuple(each for each in found if each.extra.get("artifactType") == artifact_type)
 
 
+def try_api(session: Session, repository: str, digest: str) -> None:
+    """Ask the registry itself for referrers; raises ProtocolError where it has no such API."""
+    if _from_api(session, repository, digest, None) is None:
+        asked = f"list the referrers of {reference(session, repository, digest)}"
+        raise ProtocolError(asked, "it has no referrers API", status=HTTPStatus.NOT_FOUND)
+
+
 def referrers_tag(digest: str) -> str:
     """The tag under which clients keep a list ("Referrers Tag Schema")."""
     algorithm, _, encoded = digest.partition(":")

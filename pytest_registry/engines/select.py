@@ -27,6 +27,8 @@ def choose(settings: Settings, note_pull: NoteOfPull, addition: str = "") -> Eng
     asked_for = f"asked for by {settings.source('engine')}{addition}"
     if settings.engine == "embedded":
         return _embedded(settings, asked_for)
+    if settings.engine == "external":
+        return _external(settings, asked_for)
     if settings.engine == "container":
         return _container(settings, note_pull, asked_for)
     try:
@@ -42,6 +44,18 @@ def _embedded(settings: Settings, reason: str) -> Engine:
     from pytest_registry.engines.embedded import EmbeddedEngine
 
     return EmbeddedEngine(reason, in_memory=settings.storage == "memory")
+
+
+def _external(settings: Settings, reason: str) -> Engine:
+    from pytest_registry.engines.external import ExternalEngine
+
+    if settings.url is None:
+        raise EngineUnavailable(
+            "use a registry that runs already",
+            "nothing says where it is",
+            "give --registry-url https://HOST[:PORT][/PREFIX]",
+        )
+    return ExternalEngine(settings.url, reason)
 
 
 def _container(settings: Settings, note_pull: NoteOfPull, reason: str) -> Engine:

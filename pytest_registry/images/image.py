@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Image:
     """A pushed or pulled image.
 
-    `reference` is what a client is told (`HOST/REPOSITORY:TAG`), `digest` the registry's own, and
+    `reference` is what a client is told (`HOST/REPOSITORY:TAG`); in a registry that others use too
+    the run's own prefix stands between host and repository. `digest` is the registry's own, and
     `size` the bytes of its manifests, configs and layers. `synthetic` says why it is not the image
     that was asked for but one that was made up; it is empty for every real image.
     """
@@ -24,5 +25,4 @@ class Image:
     @property
     def pinned(self) -> str:
         """The reference by digest, which no later push can change."""
-        host = self.reference.partition("/")[0]
-        return f"{host}/{self.repository}@{self.digest}"
+        return f"{self.reference.rpartition(':')[0]}@{self.digest}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -11,9 +10,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_registry.errors import EngineUnavailable
+from pytest_registry.errors import EngineUnavailable, RegistryError
 from pytest_registry.settings import Settings
-from pytest_registry.sharing import owed
+from pytest_registry.sharing import elsewhere, owed
 from pytest_registry.sharing.directories import write_private
 from pytest_registry.sharing.liveness import is_held, locked
 from pytest_registry.sharing.run import (
@@ -45,6 +44,8 @@ def clean(run: Run) -> None:
 
     What an engine that is gone still has is noted, for a later run to remove. Raises StateError.
     """
+    with contextlib.suppress(RegistryError):
+        elsewhere.clear(run, elsewhere.endpoint_of(run))
     debt = _clean_engine(run) if _used_container_engine(run) else None
     remove_directory(run.directory)
     if debt is not None:
@@ -97,7 +98,7 @@ def remove_labelled(client: docker.DockerClient, labels: dict[str, str]) -> None
             client.api.remove_network(network["Id"])
 
 
-def note_references(run: Run, daemon_host: str) -> None:
+def note_references(run: Run, place: str) -> None:
     """Write down what the container engine holds under the registry's name already.
 
     Called before the run first uses the engine: what comes later is removed at the end. Raises
@@ -108,7 +109,7 @@ def note_references(run: Run, daemon_host: str) -> None:
     from pytest_registry.clients import docker_sdk
 
     with contextlib.closing(docker_sdk.connect()) as client:
-        before = references_under(client, daemon_host)
+        before = references_under(client, place)
     # The first to write is right: a later one may see what the first has made since.
     with locked(run.file("references-before.lock")):
         if not run.references_before.exists():
@@ -146,7 +147,7 @@ def _clean_engine(run: Run) -> owed.Made | None:
 
     made = owed.Made(
         {LABEL_RUN: run.id},
-        _daemon_host(run),
+        _daemon_place(run),
         tuple(_lines(run.references_before)),
         tuple(_lines(run.pulled)),
     )
@@ -215,11 +216,9 @@ def _gone_is_fine() -> Iterator[None]:
             raise
 
 
-def _daemon_host(run: Run) -> str | None:
-    with contextlib.suppress(FileNotFoundError, KeyError):
-        host: str = json.loads(run.state.read_text("utf-8"))["endpoint"]["daemon_host"]
-        return host
-    return None
+def _daemon_place(run: Run) -> str | None:
+    endpoint = elsewhere.endpoint_of(run)
+    return None if endpoint is None else endpoint.daemon_place
 
 
 def _lines(path: Path) -> Iterable[str]:

@@ -20,7 +20,7 @@ from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.registry import Registry, Surroundings
 from pytest_registry.security.credentials import redacted
 from pytest_registry.settings import Settings
-from pytest_registry.sharing import attach, cleanup, kept, state
+from pytest_registry.sharing import attach, cleanup, elsewhere, kept, state
 from pytest_registry.sharing.directories import state_directory
 from pytest_registry.sharing.identity import known_as, this_worker
 from pytest_registry.sharing.once import made as once_made
@@ -112,6 +112,7 @@ class Member:
         lines = [self.announcement()]
         if sample is not None and sample["synthetic"]:
             lines.append(f"the sample image is a synthetic one, not nginx: {sample['synthetic']}")
+        lines += elsewhere.summary(run, endpoint)
         return lines + (kept.how_to_use(run, endpoint) if run.kept.exists() else [])
 
     def sections(
@@ -184,7 +185,7 @@ def registry_of(run: Run, current: Callable[[], Current]) -> Registry:
     whole = attach.attach(run)
     endpoint, client_config = known_as(run, whole)
     limits = (run.settings.pull_limit, run.settings.push_limit)
-    return Registry(
+    registry = Registry(
         endpoint,
         _limits(run, endpoint),
         Surroundings(
@@ -193,10 +194,13 @@ def registry_of(run: Run, current: Callable[[], Current]) -> Registry:
             labels=run.labels,
             upstream=run.settings.upstream,
             find_end=lambda asked: attach.find_end(run, asked),
-            note_engine_use=lambda: cleanup.note_references(run, endpoint.daemon_host),
+            note_engine_use=lambda: cleanup.note_references(run, endpoint.daemon_place),
             watch=Watch(whole, current, limits, lambda asked: attach.find_end(run, asked)),
+            note_repository=elsewhere.noting(run) if endpoint.prefix else None,
+            lacking=lambda: once(run, elsewhere.FEATURES, registry.client.missing_features),
         ),
     )
+    return registry
 
 
 def _limits(run: Run, endpoint: Endpoint) -> Limits:
@@ -206,7 +210,7 @@ def _limits(run: Run, endpoint: Endpoint) -> Limits:
     settings = run.settings
     policy = LimitPolicy(settings.pull_limit, settings.push_limit, settings.slot_timeout)
     # A registry that other runs use too has one set of slots for all runs of this user.
-    shared = settings.keep or settings.reuse
+    shared = elsewhere.shares_limits(settings)
     base = state_directory(settings.state_dir) / "limits" if shared else run.file("limits")
     slots = RingSlots(registry_directory(endpoint.host, base))
     return Limits(slots, policy, log=run.events)

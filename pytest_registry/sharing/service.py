@@ -14,7 +14,7 @@ from pytest_registry.engines.select import choose
 from pytest_registry.errors import RegistryError
 from pytest_registry.security.accounts import Account, AccountsFile
 from pytest_registry.security.credentials import Credentials
-from pytest_registry.sharing import cleanup, kept, state
+from pytest_registry.sharing import cleanup, elsewhere, kept, state
 from pytest_registry.sharing.run import Run
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def start(run: Run) -> Engine | None:
             run.used_engine.touch(mode=0o600)
         endpoint = engine.start(_birth(run))
         if endpoint.engine == "container":
-            cleanup.note_references(run, endpoint.daemon_host)
+            cleanup.note_references(run, endpoint.daemon_place)
+        if endpoint.engine == "external" and run.id in endpoint.prefix:
+            elsewhere.try_features(run, endpoint)
         write_client_config(run, endpoint)
         if run.settings.keep:
             kept.mark(run)

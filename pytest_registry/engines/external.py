@@ -1,0 +1,155 @@
+"""A registry that runs already and is not ours: used below a prefix that is the run's alone.
+
+Nothing outside of the prefix is ever written or deleted. The prefix holds the time of its making,
+so that what a run that was killed left behind can be told from what is in use, by anybody.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pytest_registry.engines.endpoint import Birth, Endpoint
+from pytest_registry.errors import (
+    AuthenticationFailed,
+    EngineUnavailable,
+    RateLimited,
+    RegistryError,
+    TransferError,
+)
+from pytest_registry.oci.names import normal_registry
+from pytest_registry.oci.namespace import WHOLE, Namespace
+from pytest_registry.security.credentials import Credentials
+
+if TYPE_CHECKING:
+    from pytest_registry.clients.oci import OciClient
+
+USERNAME = "PYTEST_REGISTRY_USERNAME"
+PASSWORD = "PYTEST_REGISTRY_PASSWORD"  # noqa: S105 - the variable's name
+
+ANONYMOUS = Credentials("", "")
+"""The account of a registry that asks for none."""
+
+PAUSE = 0.5
+"""Seconds between two attempts to reach the registry."""
+
+_RUN = re.compile(r"(?:^|/)pytest-(?P<run>[a-z0-9-]+)-(?P<epoch>[0-9]{9,12})/")
+
+
+class ExternalEngine:
+    """The registry at `url` (`SCHEME://HOST[:PORT][/PREFIX]`)."""
+
+    uses_container_engine = False
+
+    def __init__(self, url: str, reason: str) -> None:
+        self._url = url
+        self._reason = reason
+        self._stopped = threading.Event()
+
+    def start(self, birth: Birth) -> Endpoint:
+        """Wait until it answers a login; raises EngineUnavailable, AuthenticationFailed."""
+        host = normal_registry(urlsplit(self._url).netloc)
+        credentials, whence = account_for(host)
+        with connect(self._url, credentials) as client:
+            now = _reach(client, time.monotonic() + birth.start_timeout)
+        prefix = urlsplit(self._url).path.strip("/")
+        place = f"pytest-{birth.run_id}-{int(now)}"
+        return Endpoint(
+            engine="external",
+            detail=f"external, {whence}",
+            reason=self._reason,
+            scheme=urlsplit(self._url).scheme,
+            host=host,
+            daemon_host=host,
+            credentials=credentials,
+            prefix=f"{prefix}/{place}" if prefix else place,
+        )
+
+    def wait(self) -> str:
+        """Block until the run lets go: whether it goes on is not ours to know."""
+        self._stopped.wait()
+        return "the run let go of the external registry"
+
+    def stop(self) -> None:
+        """Let go of it."""
+        self._stopped.set()
+
+
+def account_for(host: str, environment: Mapping[str, str] = os.environ) -> tuple[Credentials, str]:
+    """The account for a registry, and in words where it comes from.
+
+    The environment's, else the user's own login in the Docker config (credential helpers included),
+    else anonymous. Raises AuthenticationFailed where the environment gives but half of it.
+    """
+    from pytest_registry.clients.user_login import user_login
+
+    username, password = environment.get(USERNAME), environment.get(PASSWORD)
+    if username and password:
+        return Credentials(username, password), f"as {username} (from {USERNAME})"
+    if username or password:
+        missing = PASSWORD if username else USERNAME
+        happened = f"{missing} is missing in the environment"
+        raise AuthenticationFailed(f"log in to {host}", happened, "give both or neither")
+    found = user_login(host, environment)
+    if found is not None:
+        return found, f"as {found.username} (from the Docker config)"
+    return ANONYMOUS, "anonymously"
+
+
+def connect(url: str, credentials: Credentials, namespace: Namespace = WHOLE) -> OciClient:
+    """A client of the whole registry, whatever the URL's own prefix is, or of a namespace."""
+    from pytest_registry.clients.oci import OciClient
+
+    parts = urlsplit(url)
+    account = None if credentials == ANONYMOUS else credentials
+    return OciClient(f"{parts.scheme}://{parts.netloc}", account, namespace=namespace)
+
+
+def clear(endpoint: Endpoint, noted: Iterable[str]) -> list[str]:
+    """Delete what lies below the endpoint's prefix; what could not be deleted, as references.
+
+    `noted` are repositories that are known to have been used, for a registry without a catalog.
+    Raises AuthenticationFailed, RateLimited, TransferError.
+    """
+    below = f"{endpoint.prefix}/"
+    with connect(endpoint.url, endpoint.credentials) as client:
+        names = {*noted, *_catalog(client)}
+        mine = sorted(name for name in names if name.startswith(below))
+        return [left for name in mine for left in client.clear(name)]
+
+
+def made_by_run(repository: str, prefix: str) -> float | None:
+    """When the run began that made a repository, in seconds of the epoch; None if no run did."""
+    if prefix and not repository.startswith(f"{prefix}/"):
+        return None
+    found = _RUN.match(repository[len(prefix) :] if prefix else repository)
+    return None if found is None else float(found["epoch"])
+
+
+def _catalog(client: OciClient) -> list[str]:
+    try:
+        return client.repositories()
+    except RateLimited:
+        raise
+    except RegistryError:
+        return []  # it has none, or not for this account: what was noted is all that is known
+
+
+def _reach(client: OciClient, deadline: float) -> float:
+    """Wait until the registry answers a login; the time by its own clock."""
+    while True:
+        try:
+            return client.time()
+        except TransferError as error:
+            if time.monotonic() >= deadline or isinstance(error, RateLimited):
+                raise EngineUnavailable(
+                    f"reach the registry {client.host}",
+                    error.happened,
+                    error.remedy or "check --registry-url, and whether this machine may reach it",
+                ) from error
+            time.sleep(PAUSE)

@@ -1,0 +1,111 @@
+"""What a run makes in a registry that is not its own: noted, tried out, and deleted again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pytest_registry.engines.endpoint import Endpoint
+from pytest_registry.errors import RegistryError
+from pytest_registry.oci.namespace import Namespace
+from pytest_registry.settings import Settings
+from pytest_registry.sharing.once import made, once
+from pytest_registry.sharing.run import Run
+
+FEATURES = "features"
+"""The name under which the registry's features are tried out once."""
+
+SHOWN = 10
+"""How many leftovers a summary names."""
+
+
+def noting(run: Run) -> Callable[[str], None]:
+    """A function that writes down each repository when this process first uses it."""
+    known: set[str] = set()
+
+    def note(repository: str) -> None:
+        if repository not in known:
+            known.add(repository)
+            with run.repositories.open("a", encoding="utf-8") as file:
+                file.write(f"{repository}\n")
+
+    return note
+
+
+def try_features(run: Run, endpoint: Endpoint) -> None:
+    """Find out what the registry lacks, and whether this account may push at all.
+
+    Raises AuthenticationFailed, RateLimited, TransferError.
+    """
+    from pytest_registry.engines.external import connect
+
+    namespace = Namespace(endpoint.prefix, noting(run))
+    with connect(endpoint.url, endpoint.credentials, namespace) as client:
+        once(run, FEATURES, client.missing_features)
+
+
+def lacking(run: Run) -> Mapping[str, Any]:
+    """What the registry is known to lack, each with the reason; empty if nobody asked."""
+    return made(run, FEATURES) or {}
+
+
+def clear(run: Run, endpoint: Endpoint | None) -> list[str]:
+    """Delete what the run made in a registry that is not its own; what is left, as references.
+
+    Raises AuthenticationFailed, RateLimited, TransferError.
+    """
+    if endpoint is None or run.id not in endpoint.prefix or run.cleared.exists():
+        return []
+    from pytest_registry.engines import external
+
+    left = external.clear(endpoint, _noted(run))
+    with contextlib.suppress(OSError):
+        run.cleared.touch(mode=0o600)
+    return left
+
+
+def summary(run: Run, endpoint: Endpoint) -> list[str]:
+    """Clear, and say in a few lines what the registry lacks and what could not be deleted."""
+    if endpoint.engine != "external":
+        return []
+    missing = lacking(run)
+    lines = [f"the registry lacks {name}: {reason}" for name, reason in missing.items()]
+    if run.settings.keep or run.id not in endpoint.prefix:
+        return [*lines, f"what the run pushed was kept below {endpoint.place}"]
+    try:
+        left = clear(run, endpoint)
+    except RegistryError as error:
+        return [*lines, f"not deleted below {endpoint.place}: {error.happened}", how_to(endpoint)]
+    if not left:
+        return [*lines, f"all below {endpoint.place} was deleted"]
+    more = [f"and {len(left) - SHOWN} more"] if len(left) > SHOWN else []
+    return [*lines, "the registry did not delete:", *left[:SHOWN], *more, how_to(endpoint)]
+
+
+def how_to(endpoint: Endpoint) -> str:
+    """The command that finds what runs left."""
+    parts = endpoint.prefix.rpartition("/")[0]
+    url = f"{endpoint.url}/{parts}" if parts else endpoint.url
+    return f"look for it later with: python -m pytest_registry sweep --url {url}"
+
+
+def endpoint_of(run: Run) -> Endpoint | None:
+    """The endpoint that the keeper told, if it told one and there is still a directory."""
+    try:
+        told = json.loads(run.state.read_text("utf-8"))
+        return Endpoint.from_json(told["endpoint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def shares_limits(settings: Settings) -> bool:
+    """Whether other runs of this user keep the limits of this run's registry with it."""
+    return settings.keep or settings.reuse or settings.engine == "external"
+
+
+def _noted(run: Run) -> list[str]:
+    with contextlib.suppress(FileNotFoundError):
+        return run.repositories.read_text("utf-8").splitlines()
+    return []
