@@ -1,0 +1,146 @@
+"""The handle that users hold, on the embedded registry and without any container engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_registry import Registry, synthetic_image
+from pytest_registry.errors import (
+    EngineUnavailable,
+    ImageNotFound,
+    InvalidReference,
+    RegistryError,
+    TransferError,
+    Unsupported,
+)
+from pytest_registry.images.image import Image
+from pytest_registry.registry import repository_of
+
+
+@pytest.fixture(scope="module")
+def held(
+    registry_factory: Callable[..., Registry], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Registry]:
+    """A registry where no container engine answers and upstream is nobody."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", "unix:///no/such/engine.sock")
+        state = tmp_path_factory.mktemp("state")
+        yield registry_factory(engine="embedded", upstream="127.0.0.1:1", state_dir=str(state))
+
+
+@pytest.fixture(scope="module")
+def image(held: Registry) -> Image:
+    return held.push(synthetic_image(layers=2), "handle/image", "1")
+
+
+def test_the_handle_says_where_it_is_and_never_its_password(held: Registry) -> None:
+    assert held.url == f"{held.scheme}://{held.host}" == f"http://{held.host}"
+    assert held.ca_file is None
+    assert held.engine == "embedded"
+    assert held.credentials.username
+    for shown in (repr(held), repr(held.endpoint), repr(held.client), repr(held.credentials)):
+        assert held.credentials.password not in shown
+
+
+def test_a_pushed_image_has_reference_digest_and_size_and_can_be_pinned(
+    held: Registry, image: Image
+) -> None:
+    manifest = held.manifest("handle/image", "1")
+    assert image.reference == f"{held.host}/handle/image:1"
+    assert held.reference("handle/image", tag="1") == image.reference
+    assert image.pinned == f"{held.host}/handle/image@{manifest.digest}"
+    assert image.size == len(manifest.content) + sum(blob.size for blob in manifest.blobs)
+    assert held.image("handle/image", "1") == image
+
+
+def test_a_pull_without_an_engine_verifies_everything_by_image_or_by_name(
+    held: Registry, image: Image
+) -> None:
+    assert not held.has_container_engine
+    assert held.pull(image) == held.pull("handle/image", "1", fresh=True) == image
+
+
+def test_what_is_held_can_be_listed_read_copied_and_deleted(held: Registry, image: Image) -> None:
+    copied = held.copy(image, held, "handle/copied")
+    assert copied.digest == image.digest
+    assert {"handle/copied", "handle/image"} <= set(held.repositories())
+    assert held.tags("handle/copied") == ["1"]
+    assert held.tags("handle/none") == []
+    layer = held.manifest("handle/copied", "1").layers[0]
+    assert len(held.blob("handle/copied", layer.digest)) == layer.size
+    held.delete("handle/copied", "1")
+    assert not held.exists("handle/copied", "1")
+    assert held.exists("handle/image", "1")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda held: held.reference("Upper/case"),
+        lambda held: held.reference("fine", tag="not fine"),
+        lambda held: held.push("Not A Name", "fine"),
+        lambda held: held.push("fine", "Not/Fine"),
+        lambda held: held.push(synthetic_image(), "fine", "a/b"),
+        lambda held: held.pull("Not A Name"),
+        lambda held: held.pull("fine", "a b"),
+        lambda held: held.image("../escape"),
+        lambda held: held.exists("fine", "sha256:short"),
+    ],
+)
+def test_a_malformed_reference_is_refused_before_anything_is_sent(
+    held: Registry, use: Callable[[Registry], Any]
+) -> None:
+    with pytest.raises(InvalidReference) as caught:
+        use(held)
+    assert "is not a" in caught.value.happened
+    assert "write [REGISTRY/]REPOSITORY" in caught.value.remedy
+    assert "fine" not in held.repositories()
+
+
+@pytest.mark.parametrize(
+    ("use", "kind"),
+    [
+        (lambda held: held.pull("handle/none"), ImageNotFound),
+        (lambda held: held.image("handle/image", "none"), ImageNotFound),
+        (lambda held: held.manifest("handle/none"), ImageNotFound),
+        (lambda held: held.delete("handle/none"), ImageNotFound),
+        (lambda held: held.copy("handle/none", held, "a/b"), ImageNotFound),
+        (lambda held: held.push(Path("/no/such/archive"), "a/b"), TransferError),
+        (lambda held: held.push("nginx", "a/b"), TransferError),
+        (lambda held: held.docker, EngineUnavailable),
+    ],
+)
+def test_what_cannot_be_done_is_told_with_a_remedy(
+    held: Registry, use: Callable[[Registry], Any], kind: type[RegistryError]
+) -> None:
+    with pytest.raises(kind) as caught:
+        use(held)
+    assert caught.value.asked
+    assert caught.value.happened
+    assert caught.value.remedy
+
+
+def test_a_made_up_image_cannot_be_run(held: Registry) -> None:
+    made_up = Image("host/a:1", "a", "1", "sha256:0", 1, synthetic="nginx was not to be had")
+    with pytest.raises(Unsupported, match="nginx was not to be had"), held.run(made_up):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("source", "repository"),
+    [
+        ("nginx", "nginx"),
+        ("nginx:1.27", "nginx"),
+        ("docker.io/library/nginx", "nginx"),
+        ("registry.test:5000/team/app:1", "team/app"),
+        (f"team/app@sha256:{'a' * 64}", "team/app"),
+        (Path("/some/where/app.tar"), "app"),
+        (Path("/some/where/App"), "app"),
+    ],
+)
+def test_a_source_is_pushed_under_its_own_name(source: str | Path, repository: str) -> None:
+    assert repository_of(source) == repository
