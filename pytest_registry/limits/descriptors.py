@@ -11,6 +11,8 @@ import os
 import threading
 import weakref
 
+_ALWAYS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)  # Windows has neither
+
 
 class Descriptors:
     """A table of this process's open descriptors by their owners, all closed in a forked child.
@@ -32,12 +34,11 @@ class Descriptors:
 
     def open(self, owner: object, path: str, flags: int) -> int:
         """Open a file (made with mode 0600 if `flags` say so); raises OSError."""
-        flags |= os.O_CLOEXEC | os.O_NOFOLLOW
         with self.lock:
             descriptors = self._owned.setdefault(id(owner), [])
             # In one call, because an interrupt strikes between two: then nobody would ever know
             # and close the descriptor, and an open pipe looks like a living process.
-            descriptors.extend(map(os.open, (path,), (flags,), (0o600,)))
+            descriptors.extend(map(os.open, (path,), (flags | _ALWAYS,), (0o600,)))
             return descriptors[-1]
 
     def pipe(self, owner: object) -> tuple[int, int]:

@@ -42,7 +42,8 @@ class Tickets:
 
     def last(self) -> int:
         """The last number that was drawn."""
-        return os.fstat(self._drawn).st_size
+        with self._descriptors.lock:  # `draw` reads the same position
+            return os.lseek(self._drawn, 0, os.SEEK_END)
 
     def draw(self) -> int:
         """Draw the next number.
