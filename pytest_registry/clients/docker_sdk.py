@@ -18,7 +18,7 @@ import requests.exceptions
 from docker.models.images import Image as EngineImage
 from docker.models.images import ImageCollection
 
-from pytest_registry.clients import engine_address
+from pytest_registry.clients import engine_address, podman
 from pytest_registry.clients.engine_words import fail
 from pytest_registry.clients.environment import engine_environment
 from pytest_registry.errors import (
@@ -52,10 +52,8 @@ def connect(timeout: float = TIMEOUT) -> docker.DockerClient:
 
 def describe(client: docker.DockerClient) -> str:
     """The engine's name and version, such as `Docker 20.10.24`."""
-    version = client.version()
-    names = [part["Name"] for part in version.get("Components") or () if "Name" in part]
-    name = "Podman" if any("podman" in each.lower() for each in names) else "Docker"
-    return f"{name} {version.get('Version', '')}".strip()
+    name = "Podman" if podman.is_podman(client) else "Docker"
+    return f"{name} {client.version().get('Version', '')}".strip()
 
 
 def has_image(client: docker.DockerClient, image: str) -> bool:
@@ -80,42 +78,56 @@ def pull(
     client: docker.DockerClient,
     image: str,
     credentials: Credentials | None = None,
+    *,
+    by_podman: bool = False,
     **options: Any,
 ) -> list[dict[str, Any]]:
     """Pull an image by its whole reference; raises what the engine reports in its stream.
 
     The lines of the stream are returned, decoded, less those of progress. Without credentials the
     engine is given the user's own login for that registry. `options` are those of docker-py's
-    `APIClient.pull`.
+    `APIClient.pull`, and of no use with `by_podman`: in Podman's own way, without comparing
+    certificates.
     """
     reference = Reference.parse(image)
     repository = f"{reference.registry}/{reference.repository}"
     options.setdefault("auth_config", _auth(credentials))
     with _translated(f"pull {reference}", PullError):
-        stream = client.api.pull(
-            repository, tag=reference.target, **{**options, "stream": True, "decode": True}
-        )
+        if by_podman:
+            stream = podman.pull(client, str(reference), options["auth_config"])
+        else:
+            stream = client.api.pull(
+                repository, tag=reference.target, **{**options, "stream": True, "decode": True}
+            )
         lines = [line for line in stream if not line.get("progressDetail")]
     _raise_errors(lines, f"pull {reference}", PullError)
     return lines
 
 
 def push(
-    client: docker.DockerClient, image: str, credentials: Credentials | None, **options: Any
+    client: docker.DockerClient,
+    image: str,
+    credentials: Credentials | None,
+    *,
+    by_podman: bool = False,
+    **options: Any,
 ) -> list[dict[str, Any]]:
     """Push a local tag; raises what the engine reports in its stream (docker-py does not).
 
-    The lines of the stream are returned, decoded. `options` are those of `APIClient.push`.
+    The lines of the stream are returned, decoded. `options` are those of `APIClient.push`, and of
+    no use with `by_podman`: without comparing certificates.
     """
     reference = Reference.parse(image)
     repository = f"{reference.registry}/{reference.repository}"
     options.setdefault("auth_config", _auth(credentials))
     with _translated(f"push {reference}", PushError):
-        lines = list(
-            client.api.push(
+        if by_podman:
+            stream = podman.push(client, repository, reference.target, options["auth_config"])
+        else:
+            stream = client.api.push(
                 repository, tag=reference.target, **{**options, "stream": True, "decode": True}
             )
-        )
+        lines = list(stream)
     _raise_errors(lines, f"push {reference}", PushError)
     return lines
 
@@ -131,7 +143,7 @@ class LimitedImages(ImageCollection):  # type: ignore[misc] # docker has no type
         streamed = options.pop("stream", False)
         image = _join(repository, tag)
         with self.client.slot("push", image):
-            lines = push(self.client, image, self.client.credentials_for(image), **options)
+            lines = push(self.client, image, **self.client.way_to(image), **options)
         texts = lines if decoded else [json.dumps(line) for line in lines]
         return iter(texts) if streamed else "\r\n".join(map(str, texts))
 
@@ -145,7 +157,7 @@ class LimitedImages(ImageCollection):  # type: ignore[misc] # docker has no type
                 options.setdefault("auth_config", _auth(self.client.credentials_for(image)))
                 with _translated(f"pull all tags of {repository}", PullError):
                     return super().pull(repository, all_tags=True, **options)
-            pull(self.client, image, self.client.credentials_for(image), **options)
+            pull(self.client, image, **self.client.way_to(image), **options)
         return self.get(image)
 
 
@@ -158,6 +170,7 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
     _host: str
     _credentials: Credentials
     _limits: OperationLimits
+    _is_podman: bool = False
 
     @classmethod
     def log_in(
@@ -180,6 +193,9 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
     def _log_in(self, config: Path) -> None:
         host, account = self._host, self._credentials
         self.api.reload_config(str(config / "config.json"))
+        self._is_podman = podman.is_podman(self)
+        if self._is_podman:
+            return  # its login speaks verified TLS only; every push and pull brings the password
         with _translated(f"log in to {host} as {account.username}", EngineUnavailable):
             self.login(account.username, account.password, registry=host, reauth=True)
 
@@ -199,6 +215,11 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
         """The run's login for the run's registry, None for others: docker-py then finds its own."""
         return self._credentials if self._is_ours(image) else None
 
+    def way_to(self, image: str) -> dict[str, Any]:
+        """What `push` and `pull` need to know of the registry that `image` is in."""
+        by_podman = self._is_podman and self._is_ours(image)
+        return {"credentials": self.credentials_for(image), "by_podman": by_podman}
+
     def _is_ours(self, image: str) -> bool:
         return image.startswith(f"{self._host}/")
 
@@ -211,7 +232,7 @@ def _connect(kind: type[_Client], timeout: float) -> _Client:
         raise _no_engine("nobody listens where DOCKER_HOST, the context or the usual sockets are")
     try:
         client: _Client = kind.from_env(timeout=FIRST_TIMEOUT, environment=engine_environment())
-    except ENGINE_ERRORS as error:
+    except Exception as error:  # a bare one for a broken context, others for odd addresses
         raise _no_engine(_first_line(error)) from error
     client.api.timeout = timeout
     return client

@@ -57,7 +57,7 @@ def pull_held(engine: LoggedInClient, reference: str) -> list[dict[str, Any]]:
     from pytest_registry.clients.docker_sdk import pull
 
     with engine.slot("pull", reference):
-        return pull(engine, reference, engine.credentials_for(reference))
+        return pull(engine, reference, **engine.way_to(reference))
 
 
 def is_local(engine: LoggedInClient, reference: str) -> bool:

@@ -119,11 +119,15 @@ def note_references(run: Run, place: str) -> None:
 def remove_references(client: docker.DockerClient, host: str, before: Iterable[str]) -> None:
     """Remove tags and digests under the registry's name that came since the run began.
 
-    An image that has no other name goes with its last one; images of the user's stay.
+    An image that has no other name goes with its last one; images of the user's stay. Tags go
+    first, and what is left is asked anew: Podman's digests are made of tags, and go with them. To
+    remove one of them by force would remove the image with all its names.
     """
-    for reference in set(references_under(client, host)) - set(before):
-        with _gone_is_fine():
-            client.api.remove_image(reference, force=True)
+    for is_tag in (True, False):
+        for reference in set(references_under(client, host)) - set(before):
+            if is_tag == ("@" not in reference):
+                with _gone_is_fine():
+                    client.api.remove_image(reference, force=True)
 
 
 def remove_pulled(client: docker.DockerClient, images: Iterable[str]) -> None:
