@@ -1,0 +1,187 @@
+"""What users see of the plugin: nothing where it is not used, one line where it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("docker", "testcontainers", "requests", "urllib3", "filelock", "bcrypt", "http.server")
+# The controller of an xdist run begins the run, which takes a lock; it never speaks to a registry.
+HEAVY_FOR_XDIST = ("docker", "testcontainers", "requests", "urllib3", "bcrypt", "http.server")
+
+TELLS_MODULES = """
+    import json, sys, pathlib
+    import pytest
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(config):
+        name = getattr(config, "workerinput", {}).get("workerid", "controller")
+        modules = sorted(sys.modules)
+        pathlib.Path(__file__).with_name(f"modules-{name}.json").write_text(json.dumps(modules))
+"""
+USES_NOTHING = "def test_one(): pass\ndef test_two(): pass"
+USES_THE_REGISTRY = """
+    def test_one(registry): print("one")
+    def test_two(registry): print("two")
+"""
+LINE = re.compile(
+    r"^registry: embedded, storage on disk, at http://127\.0\.0\.1:\d+ .*\(asked for by"
+)
+
+
+def run(pytester: pytest.Pytester, *arguments: str) -> tuple[dict[str, set[str]], list[str]]:
+    """The modules that each process of a run had at its end, and what was said of a registry."""
+    for old in pytester.path.glob("modules-*.json"):
+        old.unlink()
+    result = pytester.runpytest_subprocess(*arguments, "--rootdir=/")
+    assert result.ret == 0
+    modules = {
+        path.stem.removeprefix("modules-"): set(json.loads(path.read_text()))
+        for path in pytester.path.glob("modules-*.json")
+    }
+    said = [line for line in result.outlines if "registry" in line and "plugins:" not in line]
+    return modules, said
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty temporary directory for the runs that the test starts."""
+    directory = tmp_path / "tmp"
+    directory.mkdir()
+    monkeypatch.setenv("TMPDIR", str(directory))
+    return directory
+
+
+def test_an_unused_plugin_imports_next_to_nothing_says_nothing_and_leaves_no_trace(
+    pytester: pytest.Pytester, state: Path
+) -> None:
+    pytester.makeconftest(TELLS_MODULES)
+    pytester.makepyfile(test_it=USES_NOTHING)
+    there, said = run(pytester, "--verbose", "--registry-engine=embedded")
+    without, _ = run(pytester, "-p", "no:registry")
+    extra = there["controller"] - without["controller"]
+    ours = {name for name in extra if name.split(".")[0] == "pytest_registry"}
+    assert not extra.intersection(HEAVY)
+    assert len(ours) <= 5, ours
+    assert said == []
+    assert not list(state.glob("pytest-registry-*"))
+
+
+def test_an_unused_plugin_is_as_quiet_and_cheap_in_a_run_with_workers(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makeconftest(TELLS_MODULES)
+    pytester.makepyfile(test_it=USES_NOTHING)
+    processes, said = run(pytester, "-n2")
+    assert set(processes) == {"controller", "gw0", "gw1"}
+    for name, modules in processes.items():
+        assert not modules.intersection(HEAVY_FOR_XDIST), name
+    assert said == []
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "two workers"])
+def test_verbose_shows_one_line_which_engine_and_why_before_the_summary(
+    pytester: pytest.Pytester, leaves_nothing_behind: None, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(USES_THE_REGISTRY)
+    result = pytester.runpytest_subprocess("-v", "--registry-engine=embedded", *workers)
+    result.assert_outcomes(passed=2)
+    before, _, summary = result.stdout.str().partition("= registry =")
+    lines = [line for line in before.splitlines() if line.startswith("registry: ")]
+    assert len(lines) == 1
+    assert LINE.match(lines[0])
+    assert lines[0].endswith("(asked for by the command line's --registry-engine)")
+    assert len(summary.splitlines()) <= 6
+
+
+def test_without_verbose_only_a_short_summary_tells_of_the_registry(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makepyfile(USES_THE_REGISTRY)
+    result = pytester.runpytest_subprocess("--registry-engine=embedded", "--quiet")
+    result.assert_outcomes(passed=2)
+    before, _, summary = result.stdout.str().partition("= registry =")
+    assert "registry: " not in before
+    assert LINE.match(summary.splitlines()[1])
+    assert len(summary.splitlines()) <= 6
+
+
+@pytest.mark.parametrize("source", ["flag", "environment", "ini"])
+def test_an_unknown_value_is_a_usage_error_before_any_test_runs(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str, state: Path
+) -> None:
+    pytester.makepyfile("open('test-module-was-imported', 'w')")
+    arguments = ["--registry-engine=vm"] if source == "flag" else []
+    if source == "environment":
+        monkeypatch.setenv("PYTEST_REGISTRY_ENGINE", "vm")
+    if source == "ini":
+        pytester.makeini("[pytest]\nregistry_engine = vm")
+    result = pytester.runpytest_subprocess(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    named = {
+        "flag": "the command line's --registry-engine",
+        "environment": "the environment's PYTEST_REGISTRY_ENGINE",
+        "ini": "the ini file's registry_engine",
+    }
+    said = result.stderr.str()
+    assert "could not use 'vm' as the registry's engine" in said
+    assert f"it came from {named[source]}, which takes one of auto, container, embedded" in said
+    assert "Traceback" not in said
+    assert not (pytester.path / "test-module-was-imported").exists()
+
+
+BAD_MARKS = {
+    "push_image(repo='a')": "unexpected keyword argument 'repo'",
+    "push_image('a', 'b')": "too many positional arguments",
+    "push_image(repository='A')": "'A' is not a repository name",
+    "registry_limits(pull=0)": "out of range",
+    "registry_limits(pulls=1)": "unexpected keyword argument 'pulls'",
+}
+
+
+def test_a_bad_mark_is_an_error_of_ours_in_its_test_only(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    tests = [
+        f"@pytest.mark.{mark}\ndef test_{number}(): pass" for number, mark in enumerate(BAD_MARKS)
+    ]
+    pytester.makepyfile("\n".join(["import pytest", "def test_good(registry): pass", *tests]))
+    result = pytester.runpytest_subprocess("--registry-engine=embedded", "--tb=short")
+    result.assert_outcomes(passed=1, errors=len(BAD_MARKS))
+    said = result.stdout.str()
+    ours = r"^E +pytest_registry\.errors\.(OptionError|InvalidReference): could not"
+    assert len(re.findall(ours, said, re.MULTILINE)) == len(BAD_MARKS)
+    for happened in BAD_MARKS.values():
+        assert happened in said
+
+
+def test_marks_and_fixtures_are_documented_for_those_who_ask_pytest(
+    pytester: pytest.Pytester,
+) -> None:
+    marks = pytester.runpytest_subprocess("--markers").stdout.str()
+    assert "@pytest.mark.push_image(" in marks
+    assert "@pytest.mark.registry_limits(" in marks
+    shown = pytester.runpytest_subprocess("--fixtures").stdout.str()
+    for fixture in ("registry", "registry_nginx_image", "registry_env", "registry_push"):
+        assert re.search(rf"^{fixture}\b.*-- ", shown, re.MULTILINE)
+    assert "no docstring available" not in shown.partition("fixtures defined from pytest_reg")[2]
+
+
+def test_every_test_gets_the_same_error_and_only_the_first_one_pays_for_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, leaves_nothing_behind: None
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    pytester.makepyfile(
+        """
+        import pytest
+        @pytest.mark.parametrize("number", range(8))
+        def test_it(registry, number): pass
+        """
+    )
+    result = pytester.runpytest_subprocess("--registry-engine=container", "--tb=line", "-n2")
+    result.assert_outcomes(errors=8)
+    said = result.stdout.str()
+    assert said.count("EngineUnavailable: could not reach a container engine") >= 8
