@@ -378,7 +378,8 @@ def _parse(option: Option, given: str, source: str) -> Any:
         raise error()(
             f"use {without_password(given)!r} as the registry's {option.name}",
             f"it came from {source}, which takes {accepted}",
-            f"give another value there, or leave it out for {option.default!r}",
+            "give another value there, or leave it out"
+            + ("" if option.default is None else f" for {option.default!r}"),
         ) from None
 
 

@@ -139,7 +139,8 @@ def test_a_bad_value_is_named_with_its_source_and_what_is_accepted(
     said = str(caught.value)
     assert f"{text!r} as the registry's {name}" in said
     assert f"the environment's {option(name).env}, which takes {accepted}" in said
-    assert "give another value there" in said
+    assert "give another value there, or leave it out" in said
+    assert "None" not in said
 
 
 @pytest.mark.parametrize(
