@@ -1,0 +1,19 @@
+"""What the peers share: the images, the account, a push that raises."""
+
+REGISTRY = "pytest-registry-ci/registry:3"
+OLDER_REGISTRY = "pytest-registry-ci/registry:2"
+NGINX = "pytest-registry-ci/nginx:1"
+USERNAME, PASSWORD = "bench", "a-password-of-the-benchmark"
+
+
+def push(source: str, reference: str) -> None:
+    """Tag and push with docker-py."""
+    import docker
+
+    client = docker.from_env()
+    client.images.get(source).tag(reference)
+    account = {"username": USERNAME, "password": PASSWORD}
+    for line in client.api.push(reference, auth_config=account, stream=True, decode=True):
+        if "errorDetail" in line:
+            raise RuntimeError(line["errorDetail"])
+    client.close()
