@@ -83,7 +83,9 @@ def registry(request: pytest.FixtureRequest) -> Iterator[Registry]:
     It has `url`, `host` (as it stands in a reference), `scheme`, `ca_file`, `credentials`
     (`username`, `password`), `engine`; `reference(repository, tag)`, `push`, `pull`, `copy`,
     `image`, `repositories`, `tags`, `manifest`, `blob`, `exists`, `delete`, `referrers`, `limits`,
-    `supports(feature)`; `daemon_reference` for a container engine on another machine.
+    `supports(feature)`; `daemon_reference` for a container engine on another machine;
+    `account(name, pull="*")` for a further account with rights of its own; `assert_exists`,
+    `assert_missing`, `assert_tags`, `assert_same`, `assert_referred`, which tell what is there.
 
     It is started when a test first asks for it, and removed after the run, whatever happens.
     """

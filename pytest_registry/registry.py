@@ -12,9 +12,10 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_registry.assertions import Assertions
 from pytest_registry.clients import engine_address
 from pytest_registry.clients.config_directory import ConfigDirectory
-from pytest_registry.contents import Contents, CurrentLimits, FindEnd
+from pytest_registry.contents import CurrentLimits, FindEnd
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import EngineUnavailable, ImageNotFound, Unsupported
 from pytest_registry.images.image import Image
@@ -57,7 +58,7 @@ class Surroundings:
     lacking: Callable[[], Mapping[str, str]] = dict
 
 
-class Registry(Contents, Watched):
+class Registry(Assertions, Watched):
     """A running OCI registry that one is logged in to.
 
     Every operation raises RegistryEnded where it failed because the registry is gone.

@@ -28,6 +28,7 @@ LAYERS = (
     ("sharing",),
     ("sample",),
     ("registry",),
+    ("assertions",),
     ("contents", "watch"),
     ("engines",),
     ("gate",),

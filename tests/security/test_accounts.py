@@ -1,0 +1,98 @@
+"""Accounts that are added while a run goes on, by whichever of its processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pytest_registry import Credentials, Registry, synthetic_image
+from pytest_registry.errors import AuthenticationFailed, ImageNotFound, Unsupported
+from pytest_registry.security.accounts import Account, AccountsFile
+
+Factory = Callable[..., Registry]
+
+
+@pytest.mark.parametrize("auth", ["basic", "bearer"])
+def test_an_account_that_is_added_later_can_log_in_at_once(
+    registry_factory: Factory, auth: str
+) -> None:
+    registry = registry_factory(engine="embedded", auth=auth, storage="memory")
+    registry.client.push(synthetic_image(), "team/a", "1")
+    reader = registry.account("reader", pull="team/*")
+    assert reader.credentials.username == "reader"
+    reader.client.pull("team/a", "1")
+    with pytest.raises(AuthenticationFailed):
+        reader.client.push(synthetic_image(1), "team/a", "2")
+    with pytest.raises(AuthenticationFailed):
+        reader.client.manifest("b", "1")
+    with pytest.raises(AuthenticationFailed):
+        reader.repositories()
+    writer = registry.account(push=["team/*"], catalog=True)
+    writer.client.push(synthetic_image(1), "team/a", "2")
+    assert writer.repositories() == ["team/a"]
+
+
+def test_an_account_of_the_same_name_replaces_the_one_before(registry_factory: Factory) -> None:
+    registry = registry_factory(engine="embedded", storage="memory")
+    before = registry.account("someone", pull="*")
+    after = registry.account("someone", push="*")
+    after.client.push(synthetic_image(), "a", "1")
+    with pytest.raises(AuthenticationFailed):
+        before.client.manifest("a", "1")
+
+
+def test_where_nobody_logs_in_there_are_no_accounts(registry_factory: Factory) -> None:
+    registry = registry_factory(engine="embedded", auth="none", storage="memory")
+    with pytest.raises(Unsupported, match="auth=basic or bearer"):
+        registry.account("reader", pull="*")
+
+
+@pytest.mark.container_engine
+def test_the_container_engine_keeps_to_rights_by_tokens_and_says_so(
+    registry_factory: Factory, ci_registry_image: str
+) -> None:
+    plain = registry_factory(engine="container", image=ci_registry_image)
+    with pytest.raises(Unsupported, match="container with --registry-auth=bearer"):
+        plain.account("reader", pull="*")
+    registry = registry_factory(engine="container", image=ci_registry_image, auth="bearer")
+    registry.client.push(synthetic_image(), "a", "1")
+    reader = registry.account("reader", pull="a")
+    reader.client.pull("a", "1")
+    with pytest.raises(AuthenticationFailed):
+        reader.client.push(synthetic_image(1), "a", "2")
+    with pytest.raises(AuthenticationFailed):
+        reader.client.manifest("b", "1")
+    with pytest.raises(ImageNotFound):
+        registry.client.manifest("b", "1")
+
+
+def test_accounts_that_are_added_at_the_same_time_are_all_there(tmp_path: Path) -> None:
+    path = tmp_path / "accounts.json"
+    AccountsFile(path).begin(Account.of_everything(Credentials("owner", "secret")))
+    seen = AccountsFile(path)
+    assert [each.name for each in seen.all()] == ["owner"]
+    accounts = [Account.allowed(Credentials(f"user-{n}", "secret"), pull="*") for n in range(20)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(AccountsFile(path).add, accounts))
+    assert {each.name for each in seen.all()} == {"owner", *(each.name for each in accounts)}
+    assert set(accounts) < set(seen.all())
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("pattern", "repository", "matches"),
+    [
+        ("*", "any/thing", True),
+        ("team/*", "team/a/b", True),
+        ("team/*", "teams/a", False),
+        ("team/a", "team/a", True),
+        ("team/a", "team/ab", False),
+        ("*-cache", "a/b-cache", True),
+    ],
+)
+def test_a_pattern_matches_whole_names(pattern: str, repository: str, matches: bool) -> None:
+    account = Account.allowed(Credentials("someone", "secret"), pull=pattern)
+    assert account.actions_on(repository) == (frozenset({"pull"}) if matches else frozenset())
