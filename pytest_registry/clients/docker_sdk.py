@@ -30,6 +30,7 @@ from pytest_registry.errors import (
 )
 from pytest_registry.limits.policy import Kind, OperationLimits
 from pytest_registry.oci.names import Reference
+from pytest_registry.report.progress import Bar, shown
 from pytest_registry.security.credentials import Credentials
 
 ENGINE_ERRORS = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
@@ -99,7 +100,8 @@ def pull(
             stream = client.api.pull(
                 repository, tag=reference.target, **{**options, "stream": True, "decode": True}
             )
-        lines = [line for line in stream if not line.get("progressDetail")]
+        with shown(f"pull {reference}") as bar:
+            lines = [line for line in told(stream, bar) if not line.get("progressDetail")]
     _raise_errors(lines, f"pull {reference}", PullError)
     return lines
 
@@ -127,9 +129,18 @@ def push(
             stream = client.api.push(
                 repository, tag=reference.target, **{**options, "stream": True, "decode": True}
             )
-        lines = list(stream)
+        with shown(f"push {reference}") as bar:
+            lines = list(told(stream, bar))
     _raise_errors(lines, f"push {reference}", PushError)
     return lines
+
+
+def told(stream: Iterable[dict[str, Any]], bar: Bar | None) -> Iterator[dict[str, Any]]:
+    """The lines of an engine's stream, told to a progress bar on their way."""
+    for line in stream:
+        if bar is not None:
+            bar.line(line)
+        yield line
 
 
 class LimitedImages(ImageCollection):  # type: ignore[misc] # docker has no types

@@ -6,7 +6,7 @@ import hashlib
 import io
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,14 +22,15 @@ from pytest_registry.clients.user_login import user_login
 from pytest_registry.images.layout_writer import Discard, LayoutWriter
 from pytest_registry.images.platform import OnePlatform, Platform
 from pytest_registry.images.source import ImageSource, Readable, blocks_of
-from pytest_registry.images.transfer import Meter, Progress, transfer
+from pytest_registry.images.transfer import Destination, Meter, Progress, transfer
 from pytest_registry.images.upstream import RegistryImage
-from pytest_registry.limits.policy import OperationLimits, Unlimited
+from pytest_registry.limits.policy import Operation, OperationLimits, Unlimited
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import OCTET_STREAM
 from pytest_registry.oci.names import check_tag, is_digest
 from pytest_registry.oci.namespace import WHOLE, Namespace
+from pytest_registry.report.progress import shown
 from pytest_registry.security.credentials import Credentials
 
 
@@ -253,7 +254,7 @@ class OciClient:
         named = manifests.reference(self._session, name, target)
         with self._limits.push(repository, reference=named) as operation:
             destination = RepositoryDestination(self._session, name, tag)
-            return transfer(image, destination, Meter(operation.transferred, progress))
+            return _transfer(image, destination, operation, f"push {named}", progress)
 
     def pull(
         self,
@@ -273,7 +274,7 @@ class OciClient:
         named = manifests.reference(self._session, *self._named(repository, target))
         with self._limits.pull(repository, reference=named) as operation:
             destination = Discard() if to is None else LayoutWriter(to, tag)
-            transfer(image, destination, Meter(operation.transferred, progress))
+            _transfer(image, destination, operation, f"pull {named}", progress)
             return image.root()
 
     def copy(
@@ -304,7 +305,7 @@ class OciClient:
                 slots.enter_context(self._limits.pull(repository))
             push = destination._limits.push(to_repository, reference=named)
             operation = slots.enter_context(push)
-            return transfer(image, goal, Meter(operation.transferred, progress))
+            return _transfer(image, goal, operation, f"copy to {named}", progress)
 
     def image(
         self,
@@ -333,6 +334,18 @@ class OciClient:
         """The names as they become part of a URL; raises InvalidReference."""
         full = self._namespace.full(repository)
         return full, target if is_digest(target) else check_tag(target)
+
+
+def _transfer(
+    image: ImageSource,
+    destination: Destination,
+    operation: Operation,
+    what: str,
+    progress: Progress | None,
+) -> Descriptor:
+    """Move the image, and show how that goes where nobody else is told and it takes long."""
+    with shown(what) if progress is None else nullcontext(progress) as told:
+        return transfer(image, destination, Meter(operation.transferred, told))
 
 
 def _content(content: bytes | BinaryIO) -> tuple[int, Callable[[], Readable]]:
