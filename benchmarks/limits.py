@@ -8,9 +8,7 @@ to the ideal schedule, are what the bars of the project stand on.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import logging
 import os
 import resource
@@ -18,13 +16,12 @@ import signal
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 
+from benchmarks.measure import Fact, Result, Row, arguments, in_turn, report
 from benchmarks.semaphores import (
     OURS,
-    PEERS,
     PORTALOCKER,
     REFERENCE,
     OurSlots,
@@ -180,100 +177,89 @@ def overshoot(peer: Peer) -> float:
     return over * 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table: what was measured, for each peer, and ours against the bar."""
-
-    what: str
-    bar: str
-    met: bool
-    figures: dict[str, float]
-
-
-def crowd_rows(hold: float, count: int, turns: int, bar: float) -> list[Row]:
-    """The table's lines for one crowd of 64 processes."""
-    results = {peer.name: crowd(peer, count, 64, hold, turns) for peer in PEERS}
-    ours, reference = results[OURS.name], results[REFERENCE.name]
-    name = f"64 processes, {count} slots, {hold * 1000:.0f} ms holds"
-    spans = {peer: result.makespan_ratio for peer, result in results.items()}
-    rows = [
-        Row(
-            f"{name}: makespan / ideal",
-            f"{bar}, and 1.05 x System V",
-            ours.makespan_ratio <= min(bar, 1.05 * reference.makespan_ratio),
-            spans,
-        ),
-        Row(
-            f"{name}: longest / mean wait",
-            "2",
-            ours.longest_to_mean_wait <= 2,
-            {peer: result.longest_to_mean_wait for peer, result in results.items()},
-        ),
-    ]
-    cores = {peer: result.cores for peer, result in results.items()}
-    limit = 0.1 if hold >= 0.1 else float("inf")
-    rows.append(Row(f"{name}: cores used", f"{limit:g}", ours.cores <= limit, cores))
-    return rows
+CROWDS = {
+    # (processes, slots, seconds of a hold, turns of each): the bar for the makespan / ideal
+    (2, 1, 0.02, 12): None,
+    (8, 5, 0.02, 12): None,
+    (64, 5, 0.02, 3): 1.10,
+    (64, 10, 0.02, 6): 1.10,
+    (64, 10, 0.1, 2): 1.05,
+}
+SHORT_CROWDS = ((8, 5, 0.02, 12), (64, 10, 0.02, 6))
 
 
-def single_rows(rounds: int) -> list[Row]:
-    """The table's lines for one or two processes; each figure is a median."""
-    cost = {}
-    for peer in (Peer("ours", OurSlots), *PEERS[1:]):
-        with opened(peer, 10) as open_one:
-            cost[peer.name] = uncontended(open_one, rounds)
-    half = 0.5 * cost[PORTALOCKER.name]
-    met = cost[OURS.name] <= min(20, half)
-    with opened(OURS, 10) as open_one:
-        whole = {OURS.name: uncontended(open_one, rounds)}
-    kills = {peer.name: _median(after_kill, peer, 11) for peer in PEERS}
-    stops = {peer.name: _median(behind_stopped, peer, 3) for peer in (OURS,)}
-    over = {peer.name: _median(overshoot, peer, 5) for peer in PEERS}
+def crowd_rows(shape: tuple[int, int, float, int], times: int) -> list[Row]:
+    """The rows for one crowd: against the ideal schedule, the kernel's semaphore, portalocker."""
+    processes, count, hold, turns = shape
+    names = {"ours": OURS, "reference": REFERENCE, "portalocker": PORTALOCKER}
+    results: dict[str, list[Crowd]] = {name: [] for name in names}
+    for _ in range(times):
+        for name, peer in names.items():
+            results[name].append(crowd(peer, count, processes, hold, turns))
+    name = f"{processes} processes, {count} slots of {hold * 1000:.0f} ms"
+    spans = {of: [each.makespan_ratio for each in found] for of, found in results.items()}
+    longest = [each.longest_to_mean_wait for each in results["ours"]]
+    theirs = [each.longest_to_mean_wait for each in results["portalocker"]]
+    bar = CROWDS[shape]
+    span, wait = f"{name}: makespan / ideal", f"{name}: longest / mean wait"
     return [
-        Row("acquire + release, us", "20, and half of portalocker", met, cost),
-        Row("the same through limits.pull(), us", "-", True, whole),
-        Row("SIGKILL until the next holds, ms", "20", kills[OURS.name] <= 20, kills),
-        Row("behind a stopped first waiter, s", "1", stops[OURS.name] <= 1, stops),
-        Row("a time limit is passed by, ms", "10", over[OURS.name] <= 10, over),
+        Row(span, "x", spans["ours"], "the ideal schedule", [1.0], bar),
+        Row(span, "x", spans["ours"], "System V", spans["reference"], 1.1),
+        Row(span, "x", spans["ours"], PORTALOCKER.name, spans["portalocker"], 1.0),
+        Row(wait, "x", longest, "the mean", [1.0], 2.0 if processes == 64 else None),
+        Row(wait, "x", longest, PORTALOCKER.name, theirs),
     ]
 
 
-def _median(measure: Callable[[Peer], float], peer: Peer, times: int) -> float:
-    return statistics.median(measure(peer) for _ in range(times))
+def cost_rows(rounds: int, times: int) -> list[Row]:
+    """What a slot costs that nobody else wants."""
+
+    def cost(peer: Peer) -> Callable[[], float]:
+        def measure() -> float:
+            with opened(peer, 10) as open_one:
+                return uncontended(open_one, rounds)
+
+        return measure
+
+    figures = in_turn(
+        times,
+        slot=cost(Peer("ours", OurSlots)),
+        whole=cost(OURS),
+        portalocker=cost(PORTALOCKER),
+        reference=cost(REFERENCE),
+    )
+    slot, whole, theirs = figures["slot"], figures["whole"], figures["portalocker"]
+    return [
+        Row("acquire and release a slot", "us", slot, PORTALOCKER.name, theirs, 0.5),
+        Row("acquire and release a slot", "us", slot, "System V", figures["reference"]),
+        Row("the whole of limits.pull()", "us", whole, PORTALOCKER.name, theirs),
+    ]
 
 
-def table(rows: list[Row]) -> str:
-    """The rows as text; bars are upper bounds."""
-    names = [peer.name for peer in PEERS]
-    lines = [f"{'':52} {'bar':>28} " + " ".join(f"{name:>15}" for name in names)]
-    for row in rows:
-        cells = [
-            f"{row.figures[name]:15.2f}" if name in row.figures else f"{'-':>15}" for name in names
-        ]
-        lines.append(
-            f"{row.what:52} {row.bar:>28} " + " ".join(cells) + ("" if row.met else "  MISSED")
-        )
-    return "\n".join(lines)
+def death_rows(times: int) -> list[Row]:
+    """How soon others go on after a death, and how well a time limit is kept."""
+    kill = in_turn(
+        times, ours=lambda: after_kill(OURS), portalocker=lambda: after_kill(PORTALOCKER)
+    )
+    over = in_turn(times, ours=lambda: overshoot(OURS), portalocker=lambda: overshoot(PORTALOCKER))
+    name = PORTALOCKER.name
+    return [
+        Row("SIGKILL until the next holds", "ms", kill["ours"], name, kill["portalocker"], 0.5),
+        Row("a time limit is passed by", "ms", over["ours"], name, over["portalocker"]),
+    ]
 
 
 def main() -> int:
-    """Measure, print, and say by the exit code whether every bar was met."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a quarter of the work")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures there as well")
-    arguments = parser.parse_args()
+    """Measure and report."""
+    asked = arguments(__doc__)
     logging.getLogger("filelock").setLevel(logging.WARNING)
-    scale = 1 if arguments.short else 4
-    rows = [
-        *single_rows(2_000 * scale),
-        *crowd_rows(0.1, 10, 2 * scale, 1.05),
-        *crowd_rows(0.02, 10, 6 * scale, 1.10),
-        *crowd_rows(0.02, 5, 3 * scale, 1.10),
-    ]
-    print(table(rows))
-    if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=1))
-    return 0 if all(row.met for row in rows) else 1
+    times = 3 if asked.short else 5
+    rows = cost_rows(1_000 if asked.short else 4_000, 5)
+    rows += death_rows(times)
+    for shape in SHORT_CROWDS if asked.short else CROWDS:
+        rows += crowd_rows(shape, times)
+    behind = Fact("behind a stopped first waiter", "s", behind_stopped(OURS), goal=1.0)
+    return report(Result("Limits", rows, [behind]), asked.json)
 
 
 if __name__ == "__main__":
