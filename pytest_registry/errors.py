@@ -144,5 +144,9 @@ class SlotTimeout(RegistryError):
         self.holders = tuple(holders)
 
 
+class SlotLost(RegistryError):
+    """The right to a slot ended while its operation still ran: others may have been let in."""
+
+
 class Unsupported(RegistryError):
     """The engine or registry in use cannot do this; the message names one that can."""

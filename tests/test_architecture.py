@@ -56,7 +56,7 @@ MAY_IMPORT_PYTEST = {"plugin", "fixtures", "options", "sharing", "report.termina
 # Imported inside the functions that need them: a run that uses no registry pays nothing for them.
 HEAVY = {
     *("docker", "testcontainers", "requests", "urllib3", "filelock", "bcrypt", "http.server"),
-    *("trustme", "cryptography", "rich"),
+    *("trustme", "cryptography", "rich", "redis"),
 }
 # Modules that need them on every other line. They are then imported lazily themselves.
 HEAVY_MODULES = {"clients.docker_sdk", "clients.containers", "clients.http_session"}

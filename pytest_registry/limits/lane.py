@@ -97,6 +97,10 @@ class LaneClaim:
             for claim in lane.next_in_turn():
                 claim.wake()
 
+    def trouble(self) -> str:
+        """None: a lock is held until it is given back."""
+        return ""
+
     def holders(self) -> Sequence[Holder]:
         """Who holds the lane's slots now."""
         with self._lane.descriptors.lock:

@@ -76,6 +76,10 @@ class PolledClaim:
         self._descriptors.close_all(self)
         self._lock = None
 
+    def trouble(self) -> str:
+        """None: a lock is held until it is given back."""
+        return ""
+
     def holders(self) -> Sequence[Holder]:
         """Who said that they hold a slot."""
         lines = [_read(_described_by(path)) for path in self._paths]

@@ -121,6 +121,10 @@ class RingClaim:
             self._ahead = self._place = None
             self._slots.give_back(self)
 
+    def trouble(self) -> str:
+        """None: a lock is held until it is given back."""
+        return ""
+
     def holders(self) -> Sequence[Holder]:
         """Who holds the slots now."""
         return list(self._slots.holders())

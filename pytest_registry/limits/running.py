@@ -6,9 +6,10 @@ import os
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from pytest_registry.errors import RegistryError
+from pytest_registry.errors import RegistryError, SlotLost
 from pytest_registry.limits.lane import Lane
 from pytest_registry.limits.policy import KINDS, Kind
+from pytest_registry.limits.slots import Claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,25 @@ class RunningOperation:
         self.bytes = 0
         self.active = False
         self.whole: RunningOperation | None = None
+        self.claims: tuple[Claim, ...] = ()
 
     def transferred(self, count: int) -> None:
-        """Add `count` bytes to what the operation moved."""
+        """Add `count` bytes to what the operation moved; raises SlotLost."""
+        self.check()
         self.bytes += count
         if self.whole is not None:
             self.whole.transferred(count)
+
+    def check(self) -> None:
+        """See that the operation still has its right to run; raises SlotLost."""
+        for claim in self.claims:
+            if trouble := claim.trouble():
+                raise SlotLost(
+                    f"keep the {self.kind} slot to the end",
+                    trouble,
+                    "run it again; where Redis is often away for that long, give a longer"
+                    " --registry-limits-lease",
+                )
 
     @property
     def is_ours(self) -> bool:

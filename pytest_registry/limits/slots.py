@@ -96,6 +96,12 @@ class Claim(Protocol):
     def holders(self) -> Sequence[Holder]:
         """Who holds the slots that are claimed."""
 
+    def trouble(self) -> str:
+        """Why nobody is let in, or why a slot that was held is not this claim's any more.
+
+        Empty as long as the mechanism works, which files and locks always do.
+        """
+
 
 class Slots(Protocol):
     """The slots of one registry, shared by all who must keep its limits together."""

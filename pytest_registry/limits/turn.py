@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from pytest_registry.errors import RegistryError, SlotTimeout
+from pytest_registry.errors import RegistryError, SlotLost, SlotTimeout
 from pytest_registry.limits.descriptors import Descriptors
 from pytest_registry.limits.lane import Lane
 from pytest_registry.limits.policy import KINDS, Kind, LimitPolicy
@@ -173,6 +173,7 @@ class Turn:
         operation = self._entered()
         running.set((*running.get(), operation))
         self._began, self._began_monotonic = time.time(), time.monotonic()
+        operation.claims = tuple(self._claims)
         operation.active = True
         return operation
 
@@ -185,9 +186,13 @@ class Turn:
         operation = self._entered()
         duration = time.monotonic() - self._began_monotonic
         recorded = operation.is_ours and operation.whole is None
+        lost = _lost(operation) if error is None else None
         self._release(operation)
         if recorded:
-            self._record(operation, duration, "done" if error is None else "failed", error)
+            failed = lost or error
+            self._record(operation, duration, "done" if failed is None else "failed", failed)
+        if lost is not None:
+            raise lost
 
     def _give_up(self, error: BaseException) -> None:
         operation = self._operation
@@ -238,6 +243,16 @@ class Turn:
         count = self._setting.effective(self._kind)
         of = f" for {self._repository}" if self._repository else ""
         return f"a {self._kind} slot{of} (limit {count})"
+
+
+def _lost(operation: RunningOperation) -> SlotLost | None:
+    """The error if the operation had no right to its slot any more, in the process that held it."""
+    try:
+        if operation.is_ours:
+            operation.check()
+    except SlotLost as error:
+        return error
+    return None
 
 
 def _told(error: BaseException) -> str:

@@ -107,4 +107,6 @@ def _described(claim: Claim) -> list[str]:
 
 
 def _held(claim: Claim) -> str:
+    if trouble := claim.trouble():
+        return trouble
     return "held by " + ("; ".join(_described(claim)) or "nobody that is known")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -209,8 +210,23 @@ def _limits(run: Run, endpoint: Endpoint) -> Limits:
 
     settings = run.settings
     policy = LimitPolicy(settings.pull_limit, settings.push_limit, settings.slot_timeout)
+    if settings.limits_url is not None and endpoint.engine == "external":
+        from pytest_registry.limits.distributed import RedisSlots
+
+        leases = RedisSlots(settings.limits_url, _key(endpoint), settings.limits_lease)
+        return Limits(leases, policy, log=run.events, report=_say)
     # A registry that other runs use too has one set of slots for all runs of this user.
     shared = elsewhere.shares_limits(settings)
     base = state_directory(settings.state_dir) / "limits" if shared else run.file("limits")
     slots = RingSlots(registry_directory(endpoint.host, base))
     return Limits(slots, policy, log=run.events)
+
+
+def _key(endpoint: Endpoint) -> str:
+    """One name for a registry, whether or not its address says the scheme's own port."""
+    return endpoint.host.removesuffix(":443" if endpoint.scheme == "https" else ":80")
+
+
+def _say(line: str) -> None:
+    """Tell whoever watches the run, past pytest's capture where it leaves a way."""
+    print(f"pytest-registry: {line}", file=sys.__stderr__, flush=True)

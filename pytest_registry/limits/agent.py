@@ -1,0 +1,184 @@
+"""The thread that renews a process's leases in Redis and wakes its waiters."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from typing import Protocol
+
+from pytest_registry.errors import StateError
+from pytest_registry.limits.descriptors import Descriptors
+from pytest_registry.limits.leases import BEATS, Answer, Entry, Leases, NoRedis, clock
+from pytest_registry.limits.policy import KINDS, Kind
+
+RETRY = 0.2
+"""Seconds between two attempts to reach a Redis that does not answer."""
+
+
+class Leased(Protocol):
+    """A claim, as its agent sees it."""
+
+    kind: Kind
+    count: int
+    id: str
+
+    def entry(self) -> Entry:
+        """What Redis is told of it."""
+
+    def is_renewable(self) -> bool:
+        """Whether it still may say that it waits or holds."""
+
+    def note_renewed(self, answer: Answer, state: tuple[str, str], asked: float) -> None:
+        """Take note of what Redis said."""
+
+    def wake(self) -> None:
+        """Let its waiter ask again."""
+
+
+class Agent:
+    """One process's heart: beats as long as it has claims. Good for the process that made it."""
+
+    def __init__(self, leases: Leases, descriptors: Descriptors, lease: float) -> None:
+        self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
+        self.generation = descriptors.generation
+        self.trouble = ""
+        self._leases = leases
+        self._lock = descriptors.lock
+        self._lease = lease
+        self._claims: dict[str, Leased] = {}
+        self._gone: list[tuple[Kind, int, str]] = []
+        self._thread: threading.Thread | None = None
+        self._next_beat = 0.0
+        self._next_event = 0.0
+        self._closed_until = 0.0
+
+    def holds(self, claim: Leased) -> bool:
+        """Whether the claim is one of those that are renewed."""
+        return claim.id in self._claims
+
+    def add(self, claim: Leased) -> None:
+        """Renew a claim from now on."""
+        with self._lock:
+            if not self._claims:
+                self._next_event = self._next_beat = time.monotonic() + self._lease / BEATS
+            self._claims[claim.id] = claim
+            self._start()
+
+    def remove(self, claim: Leased) -> None:
+        """Renew it no longer and give it back: now, or by the thread if Redis does not answer."""
+        with self._lock:
+            self._claims.pop(claim.id, None)
+        if not self.trouble:
+            try:
+                self._forget(claim.kind, claim.count, [claim.id])
+            except (NoRedis, StateError) as error:
+                self.tell_trouble(str(error))
+            else:
+                return
+        with self._lock:
+            self._gone.append((claim.kind, claim.count, claim.id))
+            self._start()
+
+    def expect(self, answer: Answer) -> None:
+        """Take note of when something will happen by the clock alone."""
+        moment = time.monotonic()
+        event = moment + answer.event + 0.001
+        if event < self._next_event or self._next_event <= moment:
+            self._next_event = event
+        self._closed_until = moment + answer.closed
+
+    def why_nobody(self) -> str:
+        """Why no waiter is let in; empty where they just wait for their turn."""
+        if self.trouble:
+            return self.trouble
+        left = self._closed_until - time.monotonic()
+        if left <= 0:
+            return ""
+        return (
+            f"{self._leases.where} is new or forgot what it knew: for another {left:.0f} s somebody"
+            " may hold a slot that it does not know of"
+        )
+
+    def tell_trouble(self, text: str) -> None:
+        """Let nobody ask in vain until the thread has reached Redis again."""
+        self.trouble = text
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._beat_on, name="pytest-registry limits", daemon=True
+            )
+            self._thread.start()
+
+    def _beat_on(self) -> None:
+        while self._is_needed():
+            try:
+                if self.trouble:
+                    time.sleep(RETRY)
+                    self._beat()
+                    self._recovered()
+                    continue
+                self._wait()
+                if time.monotonic() >= min(self._next_beat, self._next_event):
+                    self._beat()
+            except (NoRedis, StateError) as error:
+                self.tell_trouble(str(error))
+
+    def _is_needed(self) -> bool:
+        with self._lock:
+            if self._claims or self._gone:
+                return True
+            self._thread = None
+            return False
+
+    def _wait(self) -> None:
+        """Wait for a waking or for the next beat."""
+        moment = min(self._next_beat, self._next_event) - time.monotonic()
+        woken = self._leases.next_woken(self.name, min(moment, self._lease / BEATS))
+        claim = self._claims.get(woken or "")
+        if claim is not None:
+            claim.wake()
+
+    def _beat(self) -> None:
+        """Renew everything, and give back what could not be given back before."""
+        with self._lock:
+            claims = [claim for claim in self._claims.values() if claim.is_renewable()]
+            gone, self._gone = self._gone, []
+        self._next_beat = time.monotonic() + self._lease / BEATS
+        self._next_event = self._next_beat
+        try:
+            for kind in KINDS:
+                mine = [claim for claim in claims if claim.kind == kind]
+                left = [(count, name) for each, count, name in gone if each == kind]
+                if not mine and not left:
+                    continue
+                count = mine[0].count if mine else left[0][0]
+                entries = [each.entry() for each in mine]
+                entries += [Entry("gone", name, "", "") for _, name in left]
+                asked = clock()
+                answer = self._leases.tell(kind, count, self._lease, entries)
+                self._closed_until = time.monotonic() + answer.closed
+                self._next_event = min(self._next_event, time.monotonic() + answer.event + 0.001)
+                for claim, state in zip(mine, answer.states, strict=True):
+                    claim.note_renewed(answer, state, asked)
+                # Given back while we renewed: Redis may have put it in again.
+                late = [claim.id for claim in mine if not self.holds(claim)]
+                if late:
+                    self._forget(kind, count, late)
+        except NoRedis:
+            with self._lock:
+                self._gone += gone
+            raise
+
+    def _recovered(self) -> None:
+        self.trouble = ""
+        with self._lock:
+            claims = list(self._claims.values())
+        for claim in claims:
+            claim.wake()
+
+    def _forget(self, kind: Kind, count: int, ids: list[str]) -> None:
+        entries = [Entry("gone", each, "", "") for each in ids]
+        self._leases.tell(kind, count, self._lease, entries)

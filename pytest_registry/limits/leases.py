@@ -1,0 +1,189 @@
+"""What Redis is asked: leases on slots, and who is woken. Redis is imported when it is needed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pytest_registry.errors import OptionError, StateError
+from pytest_registry.limits.policy import Kind
+from pytest_registry.limits.script import SCRIPT
+
+Role = Literal["waiting", "held", "gone"]
+
+ANSWER_TIMEOUT = 1.0
+"""Seconds in which Redis must answer, or it counts as out of reach for the moment."""
+
+
+BEATS = 4
+"""Renewals within one lease: three may fail."""
+
+
+def clock() -> float:
+    """Seconds on a clock that also runs while the machine is suspended, where there is one."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if boot is None else time.clock_gettime(boot)
+
+
+class NoRedis(Exception):
+    """Redis did not answer; the text says which one and why, without a password."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is said of one claim: `came` is its place in the queue, empty before it has one."""
+
+    role: Role
+    id: str
+    came: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Redis says: the limit and lease (seconds) that count, and each entry's state and place.
+
+    `event` are the seconds after which something happens by the clock alone; `closed` those in
+    which nobody is let in, because Redis may have forgotten leases that still run.
+    """
+
+    limit: int
+    lease: float
+    event: float
+    closed: float
+    states: tuple[tuple[str, str], ...]
+
+
+class Leases:
+    """The leases of one registry (`HOST[:PORT]`) in the Redis at `url`. Safe between threads."""
+
+    def __init__(self, url: str, registry: str, lease: float) -> None:
+        """Connect nothing yet; raises OptionError where the redis package is missing."""
+        self._commands = _client(url, ANSWER_TIMEOUT)
+        self._url = url
+        self._patience = lease / BEATS + ANSWER_TIMEOUT
+        self._base = f"pytest-registry:{{{registry}}}:"
+        self._script = self._commands.register_script(SCRIPT)
+        self._blocking = threading.local()
+        self.where = f"Redis at {_where(url)}"
+
+    def tell(
+        self, kind: Kind, limit: int, lease: float, entries: Sequence[Entry], *, ask: bool = False
+    ) -> Answer:
+        """Renew, queue and release; `ask`: for the first entry, whose process needs no waking.
+
+        Raises NoRedis, and StateError where Redis answers and refuses.
+        """
+        words = [word for each in entries for word in (each.role, each.id, each.came, each.line)]
+        said = self._run(kind, "ask" if ask else "tell", limit, lease, words)
+        limit_now, lease_now, event, closed, *states = said
+        pairs = zip(states[::2], states[1::2], strict=True)
+        return Answer(
+            int(limit_now),
+            int(lease_now) / 1000,
+            max(0, int(event)) / 1000,
+            max(0, int(closed)) / 1000,
+            tuple(pairs),
+        )
+
+    def holders(self, kind: Kind) -> list[str]:
+        """The lines of those who hold slots; raises NoRedis, StateError."""
+        return self._run(kind, "look", 1, 1.0, [])
+
+    def next_woken(self, agent: str, seconds: float) -> str | None:
+        """Block until a claim of this process was given a slot, or so long; raises NoRedis."""
+        client = self._blocker()
+        try:
+            found = client.blpop(self._wakes + agent, timeout=max(0.01, seconds))
+        except _failures() as error:
+            raise self._trouble(error) from error
+        return None if found is None else str(found[1])
+
+    def close(self) -> None:
+        """End the connections."""
+        self._commands.close()
+
+    @property
+    def _wakes(self) -> str:
+        return f"{self._base}wake:"
+
+    def _run(
+        self, kind: Kind, command: str, limit: int, lease: float, words: Sequence[str]
+    ) -> list[str]:
+        from redis.exceptions import ResponseError
+
+        names = ("config", "held", "queue", "alive", "who")
+        keys = [f"{self._base}epoch", *(f"{self._base}{kind}:{name}" for name in names)]
+        arguments = [command, self._wakes, limit, round(lease * 1000), *words]
+        try:
+            answer: list[str] = self._script(keys=keys, args=arguments)
+        except ResponseError as error:
+            if str(error).startswith(("LOADING", "BUSY", "MASTERDOWN", "READONLY")):
+                raise self._trouble(error) from error
+            raise self._refused(error) from error
+        except _failures() as error:
+            if _is_login(error):
+                raise self._refused(error) from error
+            raise self._trouble(error) from error
+        return answer
+
+    def _blocker(self) -> Any:
+        """A connection of this thread's own, on which it may wait."""
+        if not hasattr(self._blocking, "client"):
+            self._blocking.client = _client(self._url, self._patience)
+        return self._blocking.client
+
+    def _trouble(self, error: Exception) -> NoRedis:
+        why = str(error).partition("\n")[0] or type(error).__name__
+        return NoRedis(f"{self.where} does not answer ({why})")
+
+    def _refused(self, error: Exception) -> StateError:
+        return StateError(
+            f"keep the limits in {self.where}",
+            str(error),
+            "check PYTEST_REGISTRY_LIMITS_URL's user and password, and that they may run scripts",
+        )
+
+
+def _client(url: str, timeout: float) -> Any:
+    try:
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+    except ImportError:
+        raise OptionError(
+            f"keep the limits in Redis at {_where(url)}",
+            "the redis package is not installed",
+            "install pytest-registry[redis], or leave --registry-limits-url out",
+        ) from None
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=timeout,
+        socket_connect_timeout=ANSWER_TIMEOUT,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    from redis.exceptions import RedisError
+
+    return (RedisError, OSError)
+
+
+def _is_login(error: Exception) -> bool:
+    from redis.exceptions import AuthenticationError, AuthorizationError
+
+    return isinstance(error, AuthenticationError | AuthorizationError)
+
+
+def _where(url: str) -> str:
+    """Host and port, or the socket's path; never user or password."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return parts.path
+    return parts.netloc.rpartition("@")[2] or "localhost"

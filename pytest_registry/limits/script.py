@@ -1,0 +1,111 @@
+"""What runs inside Redis: one script, which is atomic there and sees one clock only, Redis' own.
+
+Per registry and kind there are five keys: `config` (limit and lease, as the first user had them),
+`held` (leases by the millisecond at which they end), `queue` (waiters by the microsecond at which
+they came), `alive` (waiters by the millisecond at which they count as dead) and `who` (a line about
+each). A freed slot is given to the first waiter by whoever frees it, and the waiter's process is
+woken through a list of its own.
+
+What Redis forgets must not let anybody in: after a flush, a restart or a failover, and when it is
+first used, `opens` says when every lease that it may have forgotten has ended. Until then holders
+come back, waiters queue in their old order, and nobody is let in.
+"""
+
+SCRIPT = """
+local epoch, config, held, queue, alive, who = unpack(KEYS)
+local command, wakes, limit, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local time = redis.call('TIME')
+local micro = time[1] * 1000000 + time[2]
+local now = math.floor(micro / 1000)
+local function text(number) return string.format('%.0f', number) end
+
+local function forget(id)
+  redis.call('ZREM', held, id)
+  redis.call('ZREM', queue, id)
+  redis.call('ZREM', alive, id)
+  redis.call('HDEL', who, id)
+end
+for _, key in ipairs({held, alive}) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', text(now))) do forget(id) end
+end
+
+if command == 'look' then
+  local lines = {}
+  for _, id in ipairs(redis.call('ZRANGE', held, 0, -1)) do
+    lines[#lines + 1] = redis.call('HGET', who, id) or ''
+  end
+  return lines
+end
+
+local unused = redis.call('ZCARD', held) + redis.call('ZCARD', queue) == 0
+local recorded = redis.call('HMGET', config, 'limit', 'lease')
+if unused or not recorded[1] then
+  redis.call('HSET', config, 'limit', text(limit), 'lease', text(lease))
+else
+  limit, lease = tonumber(recorded[1]), tonumber(recorded[2])
+end
+
+local info = redis.pcall('INFO', 'server')
+local server = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+local known = redis.call('HMGET', epoch, 'server', 'opens')
+local opens = tonumber(known[2] or 0)
+if known[1] ~= server then
+  opens = now + lease
+  redis.call('HSET', epoch, 'server', server, 'opens', text(opens))
+end
+
+local function renew(role, id, came, line)
+  if not redis.call('ZSCORE', held, id) then
+    if role == 'waiting' then
+      if not redis.call('ZSCORE', queue, id) then redis.call('ZADD', queue, came, id) end
+      redis.call('ZADD', alive, text(now + lease), id)
+      redis.call('HSET', who, id, line)
+      return
+    end
+    if now >= opens and redis.call('ZCARD', held) >= limit then return end
+  end
+  redis.call('ZADD', held, text(now + lease), id)
+  redis.call('HSET', who, id, line)
+end
+
+local ids = {}
+for i = 5, #ARGV, 4 do
+  local role, id, came, line = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  if role == 'gone' then
+    forget(id)
+  else
+    if came == '' then
+      local last = redis.call('ZREVRANGE', queue, 0, 0, 'WITHSCORES')[2]
+      if last and tonumber(last) >= micro then micro = tonumber(last) + 1 end
+      came = text(micro)
+    end
+    renew(role, id, came, line)
+    ids[#ids + 1] = {id, came}
+  end
+end
+
+while now >= opens and redis.call('ZCARD', held) < limit do
+  local id = redis.call('ZRANGE', queue, 0, 0)[1]
+  if not id then break end
+  redis.call('ZREM', queue, id)
+  redis.call('ZREM', alive, id)
+  redis.call('ZADD', held, text(now + lease), id)
+  if not (command == 'ask' and id == ids[1][1]) then
+    local list = wakes .. string.match(id, '^[^/]+')
+    redis.call('RPUSH', list, id)
+    redis.call('PEXPIRE', list, text(lease * 2))
+  end
+end
+
+local first = redis.call('ZRANGE', held, 0, 0, 'WITHSCORES')[2]
+local event = now < opens and opens or tonumber(first or now + lease)
+local answer = {text(limit), text(lease), text(event - now), text(opens - now)}
+for _, each in ipairs(ids) do
+  local state = 'lost'
+  if redis.call('ZSCORE', held, each[1]) then state = 'held'
+  elseif redis.call('ZSCORE', queue, each[1]) then state = 'waiting' end
+  answer[#answer + 1] = state
+  answer[#answer + 1] = each[2]
+end
+return answer
+"""

@@ -1,0 +1,118 @@
+"""A real redis-server of the test's own, and processes that hold and wait."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_registry.limits.distributed import RedisSlots
+from pytest_registry.limits.operations import Limits
+from pytest_registry.limits.policy import LimitPolicy
+
+REGISTRY = "registry.example:5000"
+LEASE = 2.0
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+class RedisServer:
+    """A redis-server that a test starts, stops, freezes and ends; nothing of it is kept on disk."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self._directory = directory
+        self._options = options
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--save", "", "--dir", str(self._directory), *self._options]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+            except OSError:
+                assert time.monotonic() < deadline, "redis-server does not listen"
+                time.sleep(0.02)
+            else:
+                return
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def flush(self) -> None:
+        import redis
+
+        with redis.Redis.from_url(self.url) as client:
+            client.flushall()
+
+
+@pytest.fixture
+def fresh_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A redis-server that nobody has used."""
+    if shutil.which("redis-server") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("CI must not skip tests of Redis: tools/services installs it")
+        pytest.skip("there is no redis-server here (tools/services installs it)")
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.end()
+
+
+@pytest.fixture
+def redis_server(fresh_redis: RedisServer) -> RedisServer:
+    """A redis-server that has been used before: it lets in at once."""
+    with limits_of(fresh_redis.url, lease=0.2).pull():
+        pass
+    with limits_of(fresh_redis.url, lease=0.2).push():
+        pass
+    return fresh_redis
+
+
+def limits_of(
+    url: str, count: int = 1, timeout: float = 20, lease: float = LEASE, **options: object
+) -> Limits:
+    """Limits of another machine: each call is a client of its own."""
+    policy = LimitPolicy(pull=count, push=count, timeout=timeout)
+    return Limits(RedisSlots(url, REGISTRY, lease), policy, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start one of the programs in `programs.py` as a process; killed at the end."""
+    running: list[subprocess.Popen[str]] = []
+
+    def start_program(name: str, *arguments: object) -> subprocess.Popen[str]:
+        program = Path(__file__).with_name("programs.py")
+        command = [sys.executable, str(program), name, *map(str, arguments)]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        running.append(process)
+        return process
+
+    yield start_program
+    for process in running:
+        process.kill()
+        process.communicate()
