@@ -2,30 +2,30 @@
 
     python -m benchmarks.embedded [--short] [--tls] [--json PATH]
 
-Both serve the same requests of the same client in the same run, in turns; medians are compared,
-for absolute figures mean little on a shared machine. MB are 10^6 bytes.
+Both serve the same requests of the same client in the same run, in turns, and nginx the same file;
+medians are compared, for absolute figures mean little on a shared machine. MB are 10^6 bytes.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.measure import Fact, Result, Row, arguments, report
 from benchmarks.registries import (
     BLOCK,
     MANIFEST_TYPE,
+    NGINX,
     OURS,
     PEER,
     Certificate,
@@ -98,8 +98,8 @@ def together(count: int, work: Callable[[int], None]) -> float:
 
 def heads_elsewhere(port: int, connections: int, seconds: float, path: str) -> float:
     """The same in a process of its own, so that this one's threads do not disturb it."""
-    arguments = [str(port), str(connections), str(seconds), path]
-    command = [sys.executable, "-m", "benchmarks.embedded", "--heads", *arguments]
+    command = [sys.executable, "-m", "benchmarks.embedded", "--heads"]
+    command += [str(port), str(connections), str(seconds), path]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
@@ -182,38 +182,87 @@ def measure_tls(bodies: Bodies, size: Size, directory: Path) -> dict[str, dict[s
         return {PEER: peer.results, OURS: ours.results}
 
 
-def measure(size: Size, directory: Path, with_tls: bool) -> dict[str, object]:
-    """All figures, as JSON-able data."""
-    bodies = Bodies(max(size.blob, 32 * size.part))
+def measure_nginx(nginx: Registry, bodies: Bodies, size: Size) -> None:
+    """The same pulls of the same file, as nginx serves it from the disk."""
+    body, digest = bodies.fresh(size.blob)
+    path = nginx.storage / "v2" / "bench" / "one" / "blobs" / digest
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(body)
+    seconds = together(1, lambda _: pull(nginx, "bench/one", digest))
+    nginx.note("pull 1", size.blob / seconds / 1e6)
+    seconds = together(8, lambda _: pull(nginx, "bench/one", digest))
+    nginx.note("pull 8 together", 8 * size.blob / seconds / 1e6)
+    path.unlink()
+
+
+def measure_starts(size: Size, directory: Path) -> Row:
+    """Milliseconds from spawning each to its first answer."""
     starts: dict[str, list[float]] = {PEER: [], OURS: []}
     with running(OURS, directory):
         pass  # the first start compiles, as an installation does
     for _ in range(2 * size.rounds):
-        for name, seconds in starts.items():
+        for name, found in starts.items():
             with running(name, directory) as registry:
-                seconds.append(registry.start_seconds * 1000)
-    with running(PEER, directory) as peer, running(OURS, directory) as ours:
+                found.append(registry.start_seconds * 1000)
+    return Row("cold start", "ms", starts[OURS], PEER, starts[PEER])
+
+
+def measure(size: Size, directory: Path, with_tls: bool) -> Result:
+    """All figures beside the peers'."""
+    bodies = Bodies(max(size.blob, 32 * size.part))
+    start = measure_starts(size, directory)
+    with (
+        running(PEER, directory) as peer,
+        running(OURS, directory) as ours,
+        running(NGINX, directory) as nginx,
+    ):
         for registry in (peer, ours):
             push_manifest(registry)
         for _ in range(size.rounds):
             for registry in (peer, ours):
                 measure_bodies(registry, bodies, size)
                 measure_heads(registry, size)
-        results = {PEER: peer.results, OURS: ours.results}
+            measure_nginx(nginx, bodies, size)
+        results = {each.name: each.results for each in (peer, ours, nginx)}
         resident = {each.name: each.resident() for each in (peer, ours)}
     if with_tls:
         for name, more in measure_tls(bodies, size, directory).items():
             results[name].update(more)
-    return {
-        "size": asdict(size),
-        "start_ms": starts,
-        "results": results,
-        "resident_mb": resident,
-        "sha256_mb_s": sha256_speed(size),
-    }
+    memory = Row("memory after all", "MB", [resident[OURS]], PEER, [resident[PEER]])
+    pushed = results[OURS]["push 1 blob"]
+    rows = [
+        *peer_rows(results, BARS + (TLS_BARS if with_tls else ())),
+        *(
+            Row(name, "MB/s", results[OURS][name], "nginx, the same file", found, None, True)
+            for name, found in results[NGINX].items()
+        ),
+        Row(
+            "push 1 blob", "MB/s", pushed, "hashlib's sha256", sha256_speed(size), SHA256_BAR, True
+        ),
+        start,
+        memory,
+    ]
+    facts = [Fact("memory of the embedded registry", "MB", resident[OURS], RESIDENT_BAR)]
+    return Result("Embedded registry", rows, facts)
 
 
-def sha256_speed(size: Size) -> float:
+def peer_rows(results: dict[str, dict[str, list[float]]], bars: tuple[Bar, ...]) -> list[Row]:
+    """Ours beside docker-registry."""
+    return [
+        Row(
+            bar.name,
+            bar.unit,
+            results[OURS][bar.name],
+            PEER,
+            results[PEER][bar.name],
+            bar.least,
+            more_is_better=True,
+        )
+        for bar in bars
+    ]
+
+
+def sha256_speed(size: Size) -> list[float]:
     """What this machine's hashlib does, in MB/s: the most that a push could reach."""
     block = os.urandom(BLOCK)
     figures = []
@@ -222,60 +271,26 @@ def sha256_speed(size: Size) -> float:
         for _ in range(size.blob // BLOCK):
             digest.update(block)
         figures.append(size.blob / (time.perf_counter() - started) / 1e6)
-    return statistics.median(figures)
-
-
-def report(figures: dict[str, object], bars: tuple[Bar, ...]) -> bool:
-    """Print the table; whether every bar is met."""
-    results = figures["results"]
-    assert isinstance(results, dict)
-    print(f"{'medians':24}{PEER:>18}{OURS:>14}{'ratio':>9}{'bar':>8}")
-    met = True
-    for bar in bars:
-        theirs, own = (statistics.median(results[name][bar.name]) for name in (PEER, OURS))
-        met &= line(f"{bar.name}, {bar.unit}", theirs, own, own / theirs, bar.least)
-    starts = figures["start_ms"]
-    assert isinstance(starts, dict)
-    theirs, own = (statistics.median(starts[name]) for name in (PEER, OURS))
-    print(f"{'cold start, ms':24}{theirs:18.0f}{own:14.0f}{own / theirs:9.2f}")
-    resident = figures["resident_mb"]
-    assert isinstance(resident, dict)
-    print(f"{'resident after all, MB':24}{resident[PEER]:18.1f}{resident[OURS]:14.1f}", end="")
-    print(f"{'':9}{'<= 40':>8}  {'met' if resident[OURS] <= RESIDENT_BAR else 'MISSED'}")
-    met &= resident[OURS] <= RESIDENT_BAR
-    sha256 = figures["sha256_mb_s"]
-    assert isinstance(sha256, float)
-    pushed = statistics.median(results[OURS]["push 1 blob"])
-    return line("push to sha256, MB/s", sha256, pushed, pushed / sha256, SHA256_BAR) and met
-
-
-def line(name: str, theirs: float, own: float, ratio: float, least: float) -> bool:
-    """One row; whether its bar is met."""
-    word = "met" if ratio >= least else "MISSED"
-    print(f"{name:24}{theirs:18.0f}{own:14.0f}{ratio:9.2f}{least:8.2f}  {word}")
-    return ratio >= least
+    return figures
 
 
 def main() -> int:
     """Measure, print, and exit with 1 where a bar is missed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="smaller and fewer: a minute at most")
-    parser.add_argument("--tls", action="store_true", help="push and pull over TLS as well")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write every figure there")
-    parser.add_argument("--heads", nargs=4, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.heads:
-        port, connections, seconds, path = arguments.heads
+    if sys.argv[1:2] == ["--heads"]:  # this file as the process that sends small requests
+        port, connections, seconds, path = sys.argv[2:]
         print(heads(int(port), int(connections), float(seconds), path))
         return 0
-    if shutil.which(PEER) is None:
-        print(f"{PEER} is not installed (Debian's package {PEER})", file=sys.stderr)
-        return 2
+    with_tls = "--tls" in sys.argv
+    if with_tls:
+        sys.argv.remove("--tls")
+    asked = arguments(__doc__)
+    for program in (PEER, NGINX):
+        if shutil.which(program) is None:
+            print(f"{program} is not installed (Debian's package {program})", file=sys.stderr)
+            return 2
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        figures = measure(SHORT if arguments.short else FULL, Path(directory), arguments.tls)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(figures, indent=2))
-    return 0 if report(figures, BARS + (TLS_BARS if arguments.tls else ())) else 1
+        result = measure(SHORT if asked.short else FULL, Path(directory), with_tls)
+    return report(result, asked.json)
 
 
 if __name__ == "__main__":

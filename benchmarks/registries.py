@@ -22,6 +22,7 @@ from pathlib import Path
 
 PEER = "docker-registry"
 OURS = "embedded"
+NGINX = "nginx"
 BLOCK = 1024 * 1024
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
@@ -222,7 +223,24 @@ def peer_command(port: int, storage: Path, tls: Certificate | None) -> list[str]
     return ["docker-registry", "serve", str(path)]
 
 
-COMMANDS = {PEER: peer_command, OURS: ours_command}
+def nginx_command(port: int, storage: Path, tls: Certificate | None) -> list[str]:
+    """An nginx that serves files laid out as a registry's paths."""
+    assert tls is None
+    (storage / "v2").mkdir(parents=True)
+    (storage / "v2" / "index.html").write_text("{}")
+    temporary = "".join(
+        f"{name}_temp_path {storage}/{name};"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (storage / "nginx.conf").write_text(
+        f"daemon off; pid {storage}/nginx.pid; error_log {storage}/error.log; user root;"
+        f"worker_processes 2; events {{}} http {{ access_log off; sendfile on; {temporary}"
+        f"server {{ listen 127.0.0.1:{port}; root {storage}; }} }}"
+    )
+    return ["nginx", "-c", str(storage / "nginx.conf")]
+
+
+COMMANDS = {PEER: peer_command, OURS: ours_command, NGINX: nginx_command}
 
 
 def environment_with_bytecode(directory: Path) -> dict[str, str]:
