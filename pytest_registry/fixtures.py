@@ -98,13 +98,11 @@ def registry(request: pytest.FixtureRequest) -> Iterator[Registry]:
 def registry_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., Registry]]:
     """A function that starts a further registry, for tests that need one of their own.
 
-    `registry_factory(image="registry:2")`: the keywords are options as in the ini file, without
-    their prefix; what is not given is as for the run's registry. It lives until the end of this
-    worker's session, or until the run is killed.
+    `registry_factory(auth="bearer", tls="on")`: the keywords are options as in the ini file,
+    without their prefix; what is not given is as for the run's registry. It lives until the end of
+    this worker's session, or until the run is killed. Raises OptionError for a value that the
+    option does not take.
     """
-    import dataclasses
-
-    from pytest_registry.sharing.member import registry_of
     from pytest_registry.sharing.owner import Owner
 
     member = member_of(request.config)
@@ -112,9 +110,9 @@ def registry_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., R
     with ExitStack() as ends:
 
         def start(**changes: Any) -> Registry:
-            owner = Owner(dataclasses.replace(settings, **changes))
+            owner = Owner(settings.changed("registry_factory(...)", **changes))
             ends.callback(owner.finish)
-            further = member.without_word_of(registry_of(owner.run, lambda: member.current))
+            further = member.registry_of(owner.run)
             ends.callback(further.close)
             return further
 

@@ -16,14 +16,12 @@ from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.engines.readiness import tail
 from pytest_registry.errors import RegistryEnded, RegistryError
 from pytest_registry.images.image import Image
-from pytest_registry.limits.operations import Limits
-from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.registry import Registry, Surroundings
 from pytest_registry.security.credentials import redacted
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import attach, cleanup, elsewhere, kept, state
-from pytest_registry.sharing.directories import state_directory
 from pytest_registry.sharing.identity import known_as, this_worker
+from pytest_registry.sharing.limiting import Say, limits_of
 from pytest_registry.sharing.once import made as once_made
 from pytest_registry.sharing.once import once
 from pytest_registry.sharing.owner import Owner
@@ -77,17 +75,21 @@ class Member:
 
     def registry(self) -> Registry:
         """The run's registry, started if this is the first process to ask."""
-        self._registry = self.without_word_of(registry_of(self.run, lambda: self.current))
+        self._registry = self.registry_of(self.run)
         return self._registry
+
+    def registry_of(self, run: Run) -> Registry:
+        """A handle for the registry of a run, started if nobody has; raises what that raised.
+
+        Its password is never shown by this process's reports from then on.
+        """
+        registry = _registry_of(run, lambda: self.current, self._say)
+        self._secrets += registry.credentials.secrets + registry.secrets
+        return registry
 
     def begin_test(self) -> None:
         """Have what comes from now on belong to another test."""
         self.current = Current(self.current.worker)
-
-    def without_word_of(self, registry: Registry) -> Registry:
-        """The registry, whose password this process's reports then never show."""
-        self._secrets += registry.credentials.secrets + registry.secrets
-        return registry
 
     def once(self, name: str, make: Callable[[], Image]) -> Image:
         """An image that is made once per run."""
@@ -170,6 +172,13 @@ class Member:
         if self._owner is not None:
             self._owner.finish()
 
+    def _say(self, line: str) -> None:
+        """With -v, tell whoever watches the run what it waits for, past pytest's capture."""
+        if self._config.get_verbosity() > 0:
+            capture = self._config.pluginmanager.get_plugin("capturemanager")
+            with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+                print(f"\npytest-registry: {line}", file=sys.stderr, flush=True)
+
     def _run_of_worker(self, told: dict[str, Any]) -> Run:
         if self._told is None:
             if "error" in told:
@@ -178,17 +187,14 @@ class Member:
         return self._told
 
 
-def registry_of(run: Run, current: Callable[[], Current]) -> Registry:
-    """A handle for the registry of a run, started if nobody has; raises what the start raised.
-
-    `current` tells of the test that runs now.
-    """
+def _registry_of(run: Run, current: Callable[[], Current], say: Say) -> Registry:
+    """A handle for the registry of a run; `current` tells of the test that runs now."""
     whole = attach.attach(run)
     endpoint, client_config = known_as(run, whole)
     limits = (run.settings.pull_limit, run.settings.push_limit)
     registry = Registry(
         endpoint,
-        _limits(run, endpoint),
+        limits_of(run, endpoint, say),
         Surroundings(
             client_config=client_config,
             locks=run.file("references"),
@@ -202,31 +208,3 @@ def registry_of(run: Run, current: Callable[[], Current]) -> Registry:
         ),
     )
     return registry
-
-
-def _limits(run: Run, endpoint: Endpoint) -> Limits:
-    from pytest_registry.limits.directory import registry_directory
-    from pytest_registry.limits.ring import RingSlots
-
-    settings = run.settings
-    policy = LimitPolicy(settings.pull_limit, settings.push_limit, settings.slot_timeout)
-    if settings.limits_url is not None and endpoint.engine == "external":
-        from pytest_registry.limits.distributed import RedisSlots
-
-        leases = RedisSlots(settings.limits_url, _key(endpoint), settings.limits_lease)
-        return Limits(leases, policy, log=run.events, report=_say)
-    # A registry that other runs use too has one set of slots for all runs of this user.
-    shared = elsewhere.shares_limits(settings)
-    base = state_directory(settings.state_dir) / "limits" if shared else run.file("limits")
-    slots = RingSlots(registry_directory(endpoint.host, base))
-    return Limits(slots, policy, log=run.events)
-
-
-def _key(endpoint: Endpoint) -> str:
-    """One name for a registry, whether or not its address says the scheme's own port."""
-    return endpoint.host.removesuffix(":443" if endpoint.scheme == "https" else ":80")
-
-
-def _say(line: str) -> None:
-    """Tell whoever watches the run, past pytest's capture where it leaves a way."""
-    print(f"pytest-registry: {line}", file=sys.__stderr__, flush=True)

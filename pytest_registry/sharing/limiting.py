@@ -1,0 +1,41 @@
+"""The limits of a run's registry: which mechanism keeps them, and who shares them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_registry.engines.endpoint import Endpoint
+from pytest_registry.limits.directory import file_slots
+from pytest_registry.limits.operations import Limits
+from pytest_registry.limits.policy import LimitPolicy
+from pytest_registry.limits.slots import Slots
+from pytest_registry.sharing import elsewhere
+from pytest_registry.sharing.directories import state_directory
+from pytest_registry.sharing.run import Run
+
+Say = Callable[[str], None]
+"""Told a line when one waits for long for a slot."""
+
+
+def limits_of(run: Run, endpoint: Endpoint, say: Say) -> Limits:
+    """The limits that the settings ask for, each operation recorded; raises StateError."""
+    settings = run.settings
+    policy = LimitPolicy(settings.pull_limit, settings.push_limit, settings.slot_timeout)
+    return Limits(_slots(run, endpoint), policy, log=run.events, report=say)
+
+
+def _slots(run: Run, endpoint: Endpoint) -> Slots:
+    settings = run.settings
+    if settings.limits_url is not None and endpoint.engine == "external":
+        from pytest_registry.limits.distributed import RedisSlots
+
+        return RedisSlots(settings.limits_url, _key(endpoint), settings.limits_lease)
+    # A registry that other runs use too has one set of slots for all runs of this user.
+    shared = elsewhere.shares_limits(settings)
+    base = state_directory(settings.state_dir) / "limits" if shared else run.file("limits")
+    return file_slots(endpoint.host, base)
+
+
+def _key(endpoint: Endpoint) -> str:
+    """One name for a registry, whether or not its address says the scheme's own port."""
+    return endpoint.host.removesuffix(":443" if endpoint.scheme == "https" else ":80")
