@@ -367,11 +367,12 @@ def _resolve(option: Option, config: pytest.Config, environ: Mapping[str, str]) 
     )
     for given, source in candidates:
         if given is not None:
-            return Value(_parse(option, given, source), source)
+            return Value(parse(option, given, source), source)
     return Value(option.default, DEFAULT)
 
 
-def _parse(option: Option, given: str, source: str) -> Any:
+def parse(option: Option, given: str, source: str) -> Any:
+    """The option's value for a text; raises OptionError with where it came from."""
     try:
         return option.parse(given)
     except ValueError as accepted:

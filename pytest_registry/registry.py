@@ -341,9 +341,10 @@ class Registry(Assertions, Watched):
             "none": "nobody logs in to it, so that everybody may do everything",
             "basic": "its file of passwords (htpasswd) knows one account and no rights",
         }
+        ours = endpoint.engine != "external"
         return Unsupported(
             f"make the account {name} of the {endpoint.engine} registry",
-            why.get(endpoint.auth, "its accounts are not ours"),
+            why[endpoint.auth] if ours else "its accounts are not ours to make",
             "use --registry-engine=embedded with --registry-auth=basic or bearer, or"
             " --registry-engine=container with --registry-auth=bearer",
         )

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pytest_registry.options import DEFAULT, OPTIONS, Value
+from pytest_registry.errors import OptionError
+from pytest_registry.options import DEFAULT, OPTIONS, Option, Value, parse
 
 RUN_ONLY = frozenset(
     {
@@ -67,6 +68,22 @@ class Settings:
         """Read what `to_json` made."""
         return cls(**value)
 
+    def changed(self, source: str, **changes: Any) -> Settings:
+        """These settings with other values of some options, which are checked as everywhere.
+
+        A value is what the option means (`2.5`, `None`, `True`) or its text. Raises OptionError.
+        """
+        known = {option.name: option for option in OPTIONS}
+        for name in changes.keys() - known.keys():
+            raise OptionError(
+                f"set {name}={changes[name]!r}",
+                f"it came from {source}, and there is no such option",
+                f"the options are {', '.join(known)}",
+            )
+        values = {name: _checked(known[name], value, source) for name, value in changes.items()}
+        sources = {**self.sources, **dict.fromkeys(changes, source)}
+        return dataclasses.replace(self, **values, sources=sources)
+
     def to_json(self) -> dict[str, Any]:
         """The settings as plain data for another process."""
         return dataclasses.asdict(self)
@@ -87,3 +104,10 @@ class Settings:
             if option.name not in RUN_ONLY
             and getattr(other, option.name) != getattr(self, option.name)
         ]
+
+
+def _checked(option: Option, value: Any, source: str) -> Any:
+    """The value of an option that was given in Python; raises OptionError."""
+    if value is None or isinstance(value, bool):
+        return value
+    return parse(option, str(value), source)

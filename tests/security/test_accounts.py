@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 from pytest_registry import Credentials, Registry, synthetic_image
-from pytest_registry.errors import AuthenticationFailed, ImageNotFound, Unsupported
+from pytest_registry.errors import (
+    AuthenticationFailed,
+    ImageNotFound,
+    OptionError,
+    Unsupported,
+)
 from pytest_registry.security.accounts import Account, AccountsFile
 
 Factory = Callable[..., Registry]
@@ -67,6 +72,16 @@ def test_the_container_engine_keeps_to_rights_by_tokens_and_says_so(
         reader.client.manifest("b", "1")
     with pytest.raises(ImageNotFound):
         registry.client.manifest("b", "1")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"auth": "kerberos"}, {"tls": "maybe"}, {"authentication": "basic"}]
+)
+def test_a_further_registry_takes_only_what_the_options_take(
+    registry_factory: Factory, wrong: dict[str, str]
+) -> None:
+    with pytest.raises(OptionError, match=r"registry_factory\(...\)"):
+        registry_factory(**wrong)
 
 
 def test_accounts_that_are_added_at_the_same_time_are_all_there(tmp_path: Path) -> None:
