@@ -92,6 +92,7 @@ def test_a_real_docker_save_is_pushed_pulled_and_runs(
         (bz2.compress(b"x" * 5000)[:-9], "cannot be unpacked"),
         (lzma.compress(b"x" * 5000)[:-9], "cannot be unpacked"),
     ],
+    ids=["empty", "text", "gzip of text", "cut gzip", "cut bzip2", "cut xz"],
 )
 def test_what_is_no_archive_is_told(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "archive"
