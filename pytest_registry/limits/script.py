@@ -3,8 +3,12 @@
 Per registry and kind there are five keys: `config` (limit and lease, as the first user had them),
 `held` (leases by the millisecond at which they end), `queue` (waiters by the microsecond at which
 they came), `alive` (waiters by the millisecond at which they count as dead) and `who` (a line about
-each). A freed slot is given to the first waiter by whoever frees it, and the waiter's process is
-woken through a list of its own.
+each).
+
+A freed slot is offered to the first waiter by whoever frees it, and the waiter's process is woken
+through a list of its own. It takes the offer by asking again, within a tenth of the lease; who has
+missed a renewal is passed over as long as others wait. So a machine that died while it waited
+costs next to nothing.
 
 What Redis forgets must not let anybody in: after a flush, a restart or a failover, and when it is
 first used, `opens` says when every lease that it may have forgotten has ended. Until then holders
@@ -84,13 +88,22 @@ for i = 5, #ARGV, 4 do
   end
 end
 
+local function next_in_turn()
+  local waiting = redis.call('ZRANGE', queue, 0, 63)
+  for _, id in ipairs(waiting) do
+    if tonumber(redis.call('ZSCORE', alive, id) or 0) - now >= lease * 0.6 then return id end
+  end
+  return waiting[1]
+end
+
 while now >= opens and redis.call('ZCARD', held) < limit do
-  local id = redis.call('ZRANGE', queue, 0, 0)[1]
+  local id = next_in_turn()
   if not id then break end
+  local asks = command == 'ask' and id == ids[1][1]
   redis.call('ZREM', queue, id)
   redis.call('ZREM', alive, id)
-  redis.call('ZADD', held, text(now + lease), id)
-  if not (command == 'ask' and id == ids[1][1]) then
+  redis.call('ZADD', held, text(now + (asks and lease or lease / 10)), id)
+  if not asks then
     local list = wakes .. string.match(id, '^[^/]+')
     redis.call('RPUSH', list, id)
     redis.call('PEXPIRE', list, text(lease * 2))

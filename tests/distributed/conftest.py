@@ -29,20 +29,25 @@ class RedisServer:
     def __init__(self, directory: Path, *options: str) -> None:
         self._directory = directory
         self._options = options
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}/0"
         self._process: subprocess.Popen[bytes] | None = None
+        self.listen_on("127.0.0.1")
+
+    def listen_on(self, address: str) -> None:
+        """Choose a free port of an address."""
+        self._address = address
+        with socket.socket() as probe:
+            probe.bind((address, 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"redis://{address}:{self.port}/0"
 
     def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
+        command = ["redis-server", "--port", str(self.port), "--bind", self._address]
         command += ["--save", "", "--dir", str(self._directory), *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                socket.create_connection((self._address, self.port), 1).close()
             except OSError:
                 assert time.monotonic() < deadline, "redis-server does not listen"
                 time.sleep(0.02)
@@ -90,12 +95,9 @@ def redis_server(fresh_redis: RedisServer) -> RedisServer:
     return fresh_redis
 
 
-def limits_of(
-    url: str, count: int = 1, timeout: float = 20, lease: float = LEASE, **options: object
-) -> Limits:
+def limits_of(url: str, lease: float, registry: str = REGISTRY) -> Limits:
     """Limits of another machine: each call is a client of its own."""
-    policy = LimitPolicy(pull=count, push=count, timeout=timeout)
-    return Limits(RedisSlots(url, REGISTRY, lease), policy, **options)  # type: ignore[arg-type]
+    return Limits(RedisSlots(url, registry, lease), LimitPolicy(pull=1, push=1, timeout=20))
 
 
 @pytest.fixture

@@ -1,0 +1,188 @@
+"""Three machines, one registry, limits of 10 and 5: what the registry itself saw.
+
+The machines are network namespaces that each run `pytest -n 4`; one of them is killed in mid-run.
+The registry's own records tell how many operations ran at once: each has a repository of its own,
+and asks at its beginning and at its end.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pytest_registry.__main__ import main
+from pytest_registry.engines.external import PASSWORD, USERNAME
+from pytest_registry.security.credentials import Credentials
+from pytest_registry.server import RegistryServer, RequestRecord, ServerSettings
+from tests.distributed.conftest import RedisServer, limits_of
+from tests.distributed.network import Machine, Network, network, why_not
+
+LIMITS = {"pull": 10, "push": 5}
+LEASE = 2.0
+ACCOUNT = Credentials("ci", "a-password-of-the-proof")
+SUITE = Path(__file__).with_name("suite_of_a_host.py")
+
+
+@dataclass(frozen=True)
+class Hold:
+    """One operation as its process noted it: monotonic seconds; `end` is None if it was killed."""
+
+    kind: str
+    host: str
+    begin: float
+    end: float | None
+
+
+@pytest.fixture
+def wires() -> Iterator[Network]:
+    if reason := why_not():
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI must not skip this: {reason}")
+        pytest.skip(reason)
+    with network() as made:
+        yield made
+
+
+@pytest.fixture
+def shared_redis(wires: Network, tmp_path: Path) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path, "--protected-mode", "no")
+    server.listen_on(wires.address)
+    server.start()
+    yield server
+    server.end()
+
+
+def run(machine: Machine, number: int, place: Path, url: str, redis: str) -> subprocess.Popen[str]:
+    """A machine's own pytest."""
+    environment = {
+        **os.environ,
+        USERNAME: ACCOUNT.username,
+        PASSWORD: ACCOUNT.password,
+        "PROOF": str(place),
+        "PROOF_HOST": str(number),
+        "DOCKER_HOST": "unix:///no/such/engine.sock",
+    }
+    options = [
+        *("-n", "4", "-p", "no:cacheprovider", "--rootdir", str(place)),
+        *(f"--registry-url={url}", f"--registry-limits-url={redis}"),
+        *(f"--registry-limits-lease={LEASE}", f"--registry-state-dir={place}/state-{number}"),
+    ]
+    command = machine.command(sys.executable, "-m", "pytest", *options, str(SUITE))
+    return subprocess.Popen(command, env=environment, cwd=place, stdout=subprocess.PIPE, text=True)
+
+
+def most_at_once(records: Iterable[RequestRecord], kind: str) -> int:
+    """How many operations of a kind the registry saw at the same time, at most."""
+    spans: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        if f"/{kind}/" in record.repository and record.route != "tags":  # that is clearing up
+            spans[record.repository] += [record.started, record.started + record.seconds]
+    events = [(min(span), 1) for span in spans.values()]
+    events += [(max(span), -1) for span in spans.values()]
+    inside = most = 0
+    for _, change in sorted(events):
+        inside += change
+        most = max(most, inside)
+    return most
+
+
+def holds(place: Path) -> list[Hold]:
+    """What all processes noted, in the order of beginning."""
+    began: dict[str, tuple[str, float]] = {}
+    ended: dict[str, float] = {}
+    for path in place.glob("notes-*"):
+        for line in path.read_text().splitlines():
+            word, kind, name, at = line.split()
+            if word == "in":
+                began[name] = kind, float(at)
+            else:
+                ended[name] = float(at)
+    found = [
+        Hold(kind, name.partition("/")[2][0], at, ended.get(name))
+        for name, (kind, at) in began.items()
+    ]
+    return sorted(found, key=lambda hold: hold.begin)
+
+
+def ideal(found: list[Hold], kind: str, killed: float) -> tuple[float, float]:
+    """The makespan of these holds if a free slot were taken at once, and the one that was.
+
+    A slot whose machine was killed is taken until its lease ends: nobody can know sooner.
+    """
+    mine = [hold for hold in found if hold.kind == kind]
+    free = [0.0] * LIMITS[kind]
+    last = 0.0
+    for hold in mine:
+        length = (killed + LEASE if hold.end is None else hold.end) - hold.begin
+        end = heapq.heappop(free) + length
+        heapq.heappush(free, end)
+        if hold.end is not None:
+            last = max(last, end)
+    ends = [hold.end for hold in mine if hold.end is not None]
+    return last, max(ends) - mine[0].begin
+
+
+def until_exist(paths: Iterable[Path], processes: Iterable[subprocess.Popen[str]]) -> None:
+    deadline = time.monotonic() + 90
+    while not all(path.exists() for path in paths):
+        assert time.monotonic() < deadline, "the machines are not ready"
+        for process in processes:
+            assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+
+
+def test_limits_hold_over_three_hosts_and_a_killed_one_costs_its_lease_only(
+    wires: Network,
+    shared_redis: RedisServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    records: list[RequestRecord] = []
+    settings = ServerSettings(host=wires.address, credentials=ACCOUNT, observer=records.append)
+    machines = [wires.machine() for _ in range(3)]
+    with RegistryServer(settings) as server:
+        warm(shared_redis, server.host)
+        runs = [
+            run(machine, number, tmp_path, server.url, shared_redis.url)
+            for number, machine in enumerate(machines)
+        ]
+        ready = [tmp_path / f"ready-{host}-{number}" for host in range(3) for number in range(4)]
+        until_exist(ready, runs)
+        (tmp_path / "go").touch()
+        time.sleep(1)
+        while not any(hold.host == "2" and hold.end is None for hold in holds(tmp_path)):
+            time.sleep(0.02)
+        killed = time.monotonic()
+        machines[2].kill()
+        said = [each.communicate(timeout=120)[0] for each in runs]
+
+        assert [each.returncode for each in runs[:2]] == [0, 0], said[0] + said[1]
+        found = holds(tmp_path)
+        assert any(hold.end is None for hold in found), "the killed machine held no slot"
+        for kind, limit in LIMITS.items():
+            assert most_at_once(records, kind) == limit
+            best, real = ideal(found, kind, killed)
+            print(f"{kind}: {real:.2f} s, ideal {best:.2f} s, {real / best:.3f}")
+            assert real <= best * 1.10
+
+        # What the killed machine left is found by its prefix and age, and removed.
+        monkeypatch.setenv(USERNAME, ACCOUNT.username)
+        monkeypatch.setenv(PASSWORD, ACCOUNT.password)
+        assert main(["sweep", "--url", server.url, "--older-than", "0s", "--delete"]) == 0
+
+
+def warm(redis: RedisServer, registry: str) -> None:
+    """Use Redis for the registry before: a new one lets nobody in for one lease."""
+    for kind in LIMITS:
+        limits = limits_of(redis.url, lease=0.2, registry=registry)
+        with limits.pull() if kind == "pull" else limits.push():
+            pass
