@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_registry.report.records import OperationRecord
+from pytest_registry.report.traffic import LoggedRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,29 @@ class KindFigures:
     waited: float
     longest_wait: float
     longest_wait_test: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficFigures:
+    """What reached the registry: counts of requests, and the bytes of their bodies."""
+
+    requests: int
+    throttled: int
+    faulty: int
+    bytes_in: int
+    bytes_out: int
+
+
+def traffic_figures(requests: Iterable[LoggedRequest]) -> TrafficFigures:
+    """The figures of all requests."""
+    count = throttled = faulty = bytes_in = bytes_out = 0
+    for each in requests:
+        count += 1
+        throttled += each.throttled
+        faulty += bool(each.fault) and not each.throttled
+        bytes_in += each.bytes_in
+        bytes_out += each.bytes_out
+    return TrafficFigures(count, throttled, faulty, bytes_in, bytes_out)
 
 
 def figures(

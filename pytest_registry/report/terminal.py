@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pytest_registry.report.model import KindFigures
+from pytest_registry.report.model import KindFigures, TrafficFigures
 
 _STEP = 1000
 
@@ -12,6 +12,19 @@ _STEP = 1000
 def summary_lines(figures: Iterable[KindFigures]) -> list[str]:
     """One line per kind of operation that ran or was waited for; none in a run without any."""
     return [", ".join(_parts(each)) for each in figures if each.operations or each.timed_out]
+
+
+def traffic_line(traffic: TrafficFigures) -> str:
+    """What reached the registry, in one line; empty if nothing did."""
+    if not traffic.requests:
+        return ""
+    size = f"{readable_bytes(traffic.bytes_in)} in, {readable_bytes(traffic.bytes_out)} out"
+    parts = [_counted(traffic.requests, "request"), size]
+    if traffic.throttled:
+        parts.append(f"{traffic.throttled} throttled")
+    if traffic.faulty:
+        parts.append(f"{traffic.faulty} faulty")
+    return ", ".join(parts)
 
 
 def readable_bytes(count: float) -> str:

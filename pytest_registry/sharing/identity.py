@@ -6,7 +6,6 @@ So the log of requests and the faults of a test can tell workers apart, whatever
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 from pytest_registry.engines.endpoint import Endpoint
@@ -15,17 +14,12 @@ from pytest_registry.sharing.run import Run
 from pytest_registry.watch import worker_account
 
 
-def this_worker() -> str:
-    """The id of this xdist worker; empty in a run without workers, and in their controller."""
-    return os.environ.get("PYTEST_XDIST_WORKER", "")
-
-
-def known_as(run: Run, endpoint: Endpoint) -> tuple[Endpoint, Path]:
+def known_as(run: Run, endpoint: Endpoint, worker: str) -> tuple[Endpoint, Path]:
     """The endpoint with this process's own account, and the DOCKER_CONFIG directory of it.
 
-    It is the run's where no gate tells accounts apart, or there are none. Raises StateError.
+    `worker` is the id of this xdist worker, empty in a run without workers. The account is the
+    run's where no gate tells accounts apart, or there are none. Raises StateError.
     """
-    worker = this_worker()
     if not worker or endpoint.request_log is None or endpoint.accounts is None:
         return endpoint, run.client_config
     from pytest_registry.clients.config_directory import ConfigDirectory

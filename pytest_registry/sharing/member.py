@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,10 +18,14 @@ from pytest_registry.engines.readiness import tail
 from pytest_registry.errors import RegistryEnded, RegistryError
 from pytest_registry.images.image import Image
 from pytest_registry.registry import Registry, Surroundings
+from pytest_registry.report.model import figures, traffic_figures
+from pytest_registry.report.records import read
+from pytest_registry.report.terminal import summary_lines, traffic_line
+from pytest_registry.report.traffic import read_requests
 from pytest_registry.security.credentials import redacted
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import attach, cleanup, elsewhere, kept, state
-from pytest_registry.sharing.identity import known_as, this_worker
+from pytest_registry.sharing.identity import known_as
 from pytest_registry.sharing.limiting import Say, limits_of
 from pytest_registry.sharing.once import made as once_made
 from pytest_registry.sharing.once import once
@@ -47,7 +52,7 @@ class Member:
         self._told: Run | None = None
         self._secrets: tuple[str, ...] = ()
         self._registry: Registry | None = None
-        self.current = Current(this_worker())
+        self.current = Current(getattr(config, "workerinput", {}).get("workerid", ""))
         """The test that runs now; the first is the one in which this was made."""
 
     @property
@@ -115,8 +120,18 @@ class Member:
         lines = [self.announcement()]
         if sample is not None and sample["synthetic"]:
             lines.append(f"the sample image is a synthetic one, not nginx: {sample['synthetic']}")
+        lines += self._figures(run, endpoint)
         lines += elsewhere.summary(run, endpoint)
         return lines + (kept.how_to_use(run, endpoint) if run.kept.exists() else [])
+
+    def _figures(self, run: Run, endpoint: Endpoint) -> list[str]:
+        """Pulls and pushes, and what reached the registry, in a line each."""
+        limits = {"pull": run.settings.pull_limit, "push": run.settings.push_limit}
+        lines = summary_lines(figures(read(run.events), limits))
+        if endpoint.request_log is not None:
+            line = traffic_line(traffic_figures(read_requests(Path(endpoint.request_log))))
+            lines += [line] if line else []
+        return lines
 
     def sections(
         self, failure: pytest.ExceptionInfo[BaseException] | None, *, used: bool
@@ -190,7 +205,7 @@ class Member:
 def _registry_of(run: Run, current: Callable[[], Current], say: Say) -> Registry:
     """A handle for the registry of a run; `current` tells of the test that runs now."""
     whole = attach.attach(run)
-    endpoint, client_config = known_as(run, whole)
+    endpoint, client_config = known_as(run, whole, current().worker)
     limits = (run.settings.pull_limit, run.settings.push_limit)
     registry = Registry(
         endpoint,
