@@ -1,0 +1,43 @@
+"""How the suites here and the tests that run them signal to each other: by files."""
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SIGNALS = Path(os.environ["SIGNALS"])
+PATIENCE = 60.0
+
+
+def worker() -> str:
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+@pytest.fixture(scope="session")
+def say() -> Callable[[str], None]:
+    """Give a signal; its file holds this process's id."""
+
+    def give(name: str) -> None:
+        part = SIGNALS / f".{name}-{worker()}"
+        part.write_text(str(os.getpid()))
+        part.rename(SIGNALS / f"{name}-{worker()}")
+
+    return give
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[[str], None]:
+    """Wait for a signal."""
+
+    def wait(name: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not (SIGNALS / name).exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    return wait
+
+
+def pytest_sessionfinish() -> None:
+    (SIGNALS / f"finishing-{worker()}").touch()

@@ -1,0 +1,152 @@
+"""However a run is stopped, nothing of it is left, and who used the registry is told of its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.sharing.conftest import Place, PytestRun
+
+BOTH_KILLED = 20.0
+"""Seconds in which nothing is left where the keeper was killed together with the controller."""
+
+
+@dataclass(frozen=True)
+class StopPath:
+    """A way to stop a run whose tests are using the registry.
+
+    `said` must stand in the run's output; `within` is in seconds.
+    """
+
+    name: str
+    stop: Callable[[PytestRun], None]
+    options: tuple[str, ...] = ()
+    fail: bool = False
+    tests: int = 2
+    said: tuple[str, ...] = ()
+    within: float = 10.0
+    xdist_only: bool = False
+
+
+def go(run: PytestRun) -> None:
+    run.say()
+
+
+def interrupt(run: PytestRun) -> None:
+    os.killpg(run.process.pid, signal.SIGINT)
+
+
+def interrupt_twice(run: PytestRun) -> None:
+    interrupt(run)
+    run.wait_for("finishing-main")
+    if run.process.poll() is None:
+        interrupt(run)
+
+
+def terminate(run: PytestRun) -> None:
+    run.controller.kill(signal.SIGTERM)
+
+
+def kill_controller(run: PytestRun) -> None:
+    run.controller.kill()
+
+
+def kill_worker(run: PytestRun) -> None:
+    os.kill(int(run.said("using-gw0")[0].read_text()), signal.SIGKILL)
+    run.wait_for("using-gw2")  # xdist's replacement
+
+
+def kill_all_pytests(run: PytestRun) -> None:
+    for process in (run.controller, *run.workers):
+        process.kill()
+
+
+def kill_keeper(run: PytestRun) -> None:
+    run.keeper.kill()
+
+
+def kill_guardian(run: PytestRun) -> None:
+    run.guardian.kill()
+
+
+def kill_keeper_and_guardian(run: PytestRun) -> None:
+    for process in (run.guardian, run.keeper):
+        process.kill()
+
+
+def kill_keeper_and_controller(run: PytestRun) -> None:
+    for process in (run.keeper, run.controller):
+        process.kill()
+
+
+ENDED = ("RegistryEnded", "the run's registry ended: its keeper", "last log lines", " /v2/")
+PASSED = ("2 passed",)
+
+STOP_PATHS = (
+    StopPath("the run ends", go, said=PASSED),
+    StopPath("tests fail", go, fail=True, said=("2 failed",)),
+    StopPath("a test fails with -x", go, options=("-x",), fail=True, said=("stopping after",)),
+    StopPath("Ctrl-C is pressed", interrupt, said=("KeyboardInterrupt",)),
+    StopPath("Ctrl-C is pressed twice", interrupt_twice),
+    StopPath("the controller gets SIGTERM", terminate),
+    StopPath("the controller is killed", kill_controller),
+    StopPath(
+        "a worker is killed and replaced",
+        kill_worker,
+        tests=6,  # xdist starts no test on a worker before it knows that one's next
+        said=("1 failed, 5 passed",),
+        xdist_only=True,
+    ),
+    StopPath("all pytest processes are killed", kill_all_pytests),
+    StopPath("the keeper is killed", kill_keeper, said=ENDED),
+    StopPath("the guardian is killed", kill_guardian, said=PASSED),
+    StopPath("keeper and guardian are killed", kill_keeper_and_guardian, said=ENDED),
+    StopPath("keeper and controller are killed", kill_keeper_and_controller, within=BOTH_KILLED),
+)
+
+
+def stop(path: StopPath, place: Place, *, xdist: bool) -> None:
+    """Start a run, stop it in this way while its tests use the registry, and look what is left."""
+    options = ("-n", "2", "--dist", "load") if xdist else ("-p", "no:xdist")
+    variables = {"TESTS": str(path.tests)} | ({"FAIL": "1"} if path.fail else {})
+    run = place.start("in_use", *options, *path.options, **variables)
+    run.wait_for("using-*", 2 if xdist else 1)
+    place.observe()
+    path.stop(run)
+    run.say()  # who is left may go on
+    run.wait()
+    left = place.wait_until_empty(path.within)
+    assert not left, "\n".join([*left, run.output])
+    missing = [text for text in path.said if text not in run.output]
+    assert not missing, f"{missing} not in:\n{run.output}"
+
+
+each_path = pytest.mark.parametrize(
+    ("path", "xdist"),
+    [
+        pytest.param(path, xdist, id=f"{path.name} {'with' if xdist else 'without'} xdist")
+        for path in STOP_PATHS
+        for xdist in (False, True)
+        if xdist or not path.xdist_only
+    ],
+)
+
+
+@each_path
+def test_nothing_is_left_of_an_embedded_registry_when(
+    path: StopPath, xdist: bool, place: Place
+) -> None:
+    stop(path, place, xdist=xdist)
+
+
+@each_path
+def test_nothing_is_left_of_a_registry_container_when(
+    path: StopPath, xdist: bool, container_place: Place
+) -> None:
+    stop(path, container_place, xdist=xdist)
