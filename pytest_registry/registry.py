@@ -79,6 +79,7 @@ class Registry(Assertions, Watched):
     def docker(self) -> LoggedInClient:
         """A docker-py client that is logged in to the registry; raises EngineUnavailable."""
         from pytest_registry.clients.docker_sdk import LoggedInClient
+        from pytest_registry.clients.engine_reach import out_of_reach
 
         host = self._endpoint.daemon_host
         if self._endpoint.tls == "mutual":
@@ -89,6 +90,8 @@ class Registry(Assertions, Watched):
                 "use registry.client, or podman, buildah or skopeo with"
                 f" --cert-dir={self.certificate_directory}; or --registry-tls=on",
             )
+        if not host:
+            raise out_of_reach(self.host)
         self._around.note_engine_use()
         with self._explained(f"log in to {host} with docker-py"):
             return LoggedInClient.log_in(
@@ -118,14 +121,14 @@ class Registry(Assertions, Watched):
 
     def expect_engine_use(self) -> None:
         """Prepare for tests that use the container engine by commands of their own."""
-        if engine_address.is_likely():
+        if self._endpoint.daemon_host and engine_address.is_likely():
             with contextlib.suppress(EngineUnavailable):
                 self._around.note_engine_use()
 
     @cached_property
     def has_container_engine(self) -> bool:
         """Whether a Docker or Podman engine answers on this machine."""
-        if not engine_address.is_likely():
+        if not self._endpoint.daemon_host or not engine_address.is_likely():
             return False
         with contextlib.suppress(EngineUnavailable):
             return self.docker is not None
@@ -306,14 +309,18 @@ class Registry(Assertions, Watched):
                 " one that is at hand with --registry-sample-image",
             )
         from pytest_registry.clients.containers import WebContainer
+        from pytest_registry.clients.engine_reach import reach_of
         from pytest_registry.images.engine import hold, pull_held
 
         reference = self.daemon_reference(image.repository, image.tag)
-        address = self.host.rpartition(":")[0]
         with self._explained(f"run {reference}"), hold(reference, self._around.locks):
             pull_held(self.docker, reference)
             container = WebContainer(
-                reference, port=port, address=address, labels=self._around.labels, path=path
+                reference,
+                port=port,
+                reach=reach_of(self.docker),
+                labels=self._around.labels,
+                path=path,
             )
             container.start()
         try:

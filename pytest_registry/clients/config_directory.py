@@ -48,14 +48,18 @@ class ConfigDirectory:
         *,
         ca: Path | None = None,
         client_cert: tuple[Path, Path] | None = None,
+        plain: bool = True,
     ) -> None:
-        """Write all that is known of a registry, under each of its names; raises StateError."""
+        """Write all that is known of a registry, under each of its names; raises StateError.
+
+        `plain`: it speaks plain HTTP, unless there is a `ca`.
+        """
         names = list(dict.fromkeys(hosts))
         secret_directory(self.path)
         logins = {} if credentials is None else dict.fromkeys(names, credentials)
         write_secret(self.login, client_auth_config(logins, engine_address.user_plugins()))
         if ca is None:
-            write_secret(self.registries, _registries(names))
+            write_secret(self.registries, _registries(names if plain else ()))
             return
         write_secret(self.authorities, with_system_authorities(ca))
         for name in names:

@@ -14,29 +14,36 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 
-from pytest_registry.clients.environment import engine_environment
+from pytest_registry.clients.engine_reach import Reach
+from pytest_registry.clients.environment import engine_environment, engines_own_authority
 
 
 class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, see pyproject.toml
     """A testcontainers container that serves HTTP on a random port of this machine.
 
     testcontainers guesses the machine's address and can be wrong (inside a virtual machine with
-    /.dockerenv it names the bridge's gateway), so both ends are said: the port is published on
-    `address`, and `url` is there. Its reaper is not used: it would be one more image to pull, and
-    the run's own keeper removes what bears the run's labels. Nor are the user's DOCKER_AUTH_CONFIG
-    and image prefix: both are for other registries than the run's.
+    /.dockerenv it names the bridge's gateway), so both ends are said by `reach`: where the port is
+    published and where it is met, which `url` tells. Its reaper is not used: it would be one more
+    image to pull, and the run's own keeper removes what bears the run's labels. Nor are the user's
+    DOCKER_AUTH_CONFIG and image prefix: both are for other registries than the run's.
     """
 
     def __init__(
-        self, image: str, *, port: int, address: str, labels: Mapping[str, str], path: str = "/"
+        self, image: str, *, port: int, reach: Reach, labels: Mapping[str, str], path: str = "/"
     ) -> None:
         """Say what to run; `port` is the container's own, `path` what must answer 200."""
-        with _environment_kept(), _settings(_docker_auth_config=None, hub_image_name_prefix=""):
+        with (
+            _environment_kept(),
+            engines_own_authority() as only,
+            _settings(_docker_auth_config=None, hub_image_name_prefix=""),
+        ):
             super().__init__(image, docker_client_kw={"environment": engine_environment()})
+            self.get_docker_client().client.api.trust_env = not only
         self._port = port
-        self._address = address
-        self.ports[f"{port}/tcp"] = (address, None)
-        self.with_kwargs(labels=dict(labels))
+        self._reach = reach
+        self.ports[f"{port}/tcp"] = (reach.publish, None)
+        network = {"network": reach.network} if reach.network else {}
+        self.with_kwargs(labels=dict(labels), **network)
         self.waiting_for(HttpWaitStrategy(port, path).for_status_code(200))
 
     def start(self) -> WebContainer:
@@ -52,14 +59,20 @@ class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, se
     @property
     def url(self) -> str:
         """Where it is served, such as `http://127.0.0.1:32769`."""
-        return f"http://{self._address}:{self.get_exposed_port(self._port)}"
+        return f"http://{self.get_container_host_ip()}:{self.get_exposed_port(self._port)}"
 
     def get_container_host_ip(self) -> str:
-        """The address that the port is published on."""
-        return self._address
+        """The address under which this process meets the container's port."""
+        return self._met(self._port)[0]
 
     def _get_exposed_port(self, port: int) -> int:
-        return int(self.get_docker_client().port(self.get_container_id(), port))
+        return int(self._met(port)[1])
+
+    def _met(self, port: int) -> tuple[str, str]:
+        api = self.get_docker_client().client.api
+        met = self._reach.meet(api.inspect_container(self.get_container_id()), port)
+        host, _, number = met.rpartition(":")
+        return host or self._reach.host, number or str(port)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from docker.models.images import ImageCollection
 
 from pytest_registry.clients import engine_address, podman
 from pytest_registry.clients.engine_words import fail
-from pytest_registry.clients.environment import engine_environment
+from pytest_registry.clients.environment import engine_environment, engines_own_authority
 from pytest_registry.errors import (
     EngineUnavailable,
     PullError,
@@ -204,6 +204,8 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
     def _log_in(self, config: Path) -> None:
         host, account = self._host, self._credentials
         self.api.reload_config(str(config / "config.json"))
+        if not account.username:
+            return  # the registry asks nobody for a login
         self._is_podman = podman.is_podman(self)
         if self._is_podman:
             return  # its login speaks verified TLS only; every push and pull brings the password
@@ -242,7 +244,9 @@ def _connect(kind: type[_Client], timeout: float) -> _Client:
     if not engine_address.is_likely():
         raise _no_engine("nobody listens where DOCKER_HOST, the context or the usual sockets are")
     try:
-        client: _Client = kind.from_env(timeout=FIRST_TIMEOUT, environment=engine_environment())
+        with engines_own_authority() as only:
+            client: _Client = kind.from_env(timeout=FIRST_TIMEOUT, environment=engine_environment())
+            client.api.trust_env = not only
     except Exception as error:  # a bare one for a broken context, others for odd addresses
         raise _no_engine(_first_line(error)) from error
     client.api.timeout = timeout

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_registry.clients import engine_address
@@ -20,6 +22,25 @@ def engine_environment() -> dict[str, str]:
         environment.update(_engine_of_context())
     environment.pop("DOCKER_CONTEXT", None)
     return environment
+
+
+@contextlib.contextmanager
+def engines_own_authority() -> Iterator[bool]:
+    """Keep requests, below docker-py, from trusting another authority than DOCKER_CERT_PATH's.
+
+    It takes REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE before what docker-py tells it. They are out of
+    this process's environment meanwhile; a client that is made here needs `trust_env = False`
+    where the value is true, for the time after.
+    """
+    if not engine_environment().get("DOCKER_CERT_PATH"):
+        yield False
+        return
+    names = [name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if name in os.environ]
+    before = {name: os.environ.pop(name) for name in names}
+    try:
+        yield True
+    finally:
+        os.environ.update(before)
 
 
 def client_environment(config: Path) -> dict[str, str]:

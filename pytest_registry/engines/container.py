@@ -23,6 +23,7 @@ from pytest_registry.errors import EngineUnavailable, RegistryError, StartError
 if TYPE_CHECKING:
     import docker
 
+    from pytest_registry.clients.engine_reach import Reach
     from pytest_registry.server import RegistryServer
 
 PORT = "5000/tcp"
@@ -54,12 +55,14 @@ class ContainerEngine:
     """One registry container; `image` must be in the engine already."""
 
     uses_container_engine = True
+    has_gate = False
 
     def __init__(self, client: docker.DockerClient, image: str, detail: str, reason: str) -> None:
         self._client = client
         self._image = image
         self._detail = detail
         self._reason = reason
+        self._reach: Reach
         self._container: str | None = None
         self._output: threading.Thread | None = None
         self._token_server: RegistryServer | None = None
@@ -67,10 +70,12 @@ class ContainerEngine:
     def start(self, birth: Birth) -> Endpoint:
         """Start the container and wait until it answers; raises StartError, EngineUnavailable."""
         from pytest_registry.clients.docker_sdk import ENGINE_ERRORS
+        from pytest_registry.clients.engine_reach import reach_of
 
         began = time.monotonic()
         try:
-            host = self._run(birth)
+            self._reach = reach_of(self._client)
+            host, daemon_host = self._run(birth)
         except ENGINE_ERRORS as error:
             self.stop()
             raise EngineUnavailable(
@@ -80,10 +85,10 @@ class ContainerEngine:
             ) from error
         endpoint = Endpoint(
             engine="container",
-            detail=self._detail,
+            detail=", ".join(filter(None, (self._detail, self._reach.in_words))),
             reason=self._reason,
             host=host,
-            daemon_host=host,
+            daemon_host=daemon_host,
             credentials=birth.credentials,
             container_id=self._container,
             # htpasswd knows no rights, and the file in the container is the image's.
@@ -121,8 +126,8 @@ class ContainerEngine:
         if server is not None:
             server.close()
 
-    def _run(self, birth: Birth) -> str:
-        """Start a container, with a lease where the image has a shell; its host and port."""
+    def _run(self, birth: Birth) -> tuple[str, str]:
+        """Start a container, with a lease where the image has a shell; its two addresses."""
         from docker.errors import APIError
 
         if birth.leased:
@@ -134,7 +139,7 @@ class ContainerEngine:
                 self.stop()
         return self._launch(birth, with_lease=False)
 
-    def _launch(self, birth: Birth, *, with_lease: bool) -> str:
+    def _launch(self, birth: Birth, *, with_lease: bool) -> tuple[str, str]:
         api = self._client.api
         realm = self._start_token_server(birth) if birth.security.auth == "bearer" else ""
         settings = RegistryConfig.of(birth.security, birth.credentials, realm)
@@ -150,7 +155,9 @@ class ContainerEngine:
             ports=[5000],
             stdin_open=with_lease,
             host_config=api.create_host_config(
-                port_bindings={PORT: ("127.0.0.1", None)}, auto_remove=birth.leased
+                port_bindings={PORT: (self._reach.publish, None)},
+                auto_remove=birth.leased,
+                network_mode=self._reach.network or None,
             ),
         )["Id"]
         if settings.files:
@@ -174,16 +181,17 @@ class ContainerEngine:
             self._token_server.start()
         return f"{self._token_server.url}{TOKEN_PATH}"
 
-    def _published(self) -> str:
-        """Where the engine published the registry's port; empty if the container has ended."""
+    def _published(self) -> tuple[str, str]:
+        """Where we and the engine's daemon reach the registry; empty if the container has ended."""
         from docker.errors import NotFound
 
+        from pytest_registry.clients.engine_reach import published
+
         try:
-            settings = self._client.api.inspect_container(self._container)["NetworkSettings"]
+            inspected = self._client.api.inspect_container(self._container)
         except NotFound:  # and was removed, because of AutoRemove
-            return ""
-        bindings = settings["Ports"].get(PORT)
-        return f"127.0.0.1:{bindings[0]['HostPort']}" if bindings else ""
+            return "", ""
+        return self._reach.meet(inspected, 5000), published(inspected, 5000)
 
     def _attach(self, log: Path, *, with_lease: bool) -> None:
         """Attach to the output, and to the input that is the lease; copy the output to `log`."""

@@ -17,6 +17,7 @@ class EmbeddedEngine:
     """The embedded server on a port of the kernel's choice, bound to 127.0.0.1."""
 
     uses_container_engine = False
+    has_gate = True
 
     def __init__(self, reason: str, *, in_memory: bool) -> None:
         self._reason = reason
@@ -28,6 +29,7 @@ class EmbeddedEngine:
         """Serve; the registry answers when this returns."""
         from dataclasses import replace
 
+        from pytest_registry.clients.engine_reach import meets_own_ports
         from pytest_registry.gate.guard import Guard
         from pytest_registry.server import RegistryServer
 
@@ -45,7 +47,7 @@ class EmbeddedEngine:
             detail=f"embedded, storage {'in memory' if self._in_memory else 'on disk'}",
             reason=self._reason,
             host=self._server.host,
-            daemon_host=self._server.host,
+            daemon_host=self._server.host if meets_own_ports() else "",
             credentials=birth.credentials,
             accounts=None if security.auth == "none" else str(security.accounts),
             request_log=str(birth.requests),

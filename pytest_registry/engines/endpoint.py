@@ -20,13 +20,15 @@ class Endpoint:
     """How the registry is reached.
 
     `host` is HOST:PORT for this machine's clients and as it stands in references; `daemon_host`
-    the same for the container engine's own daemon (another one with a remote or nested daemon).
+    the same for the container engine's own daemon (another one with a remote or nested daemon),
+    empty where that cannot reach the registry.
     `engine` is `container`, `embedded` or `external`, `detail` which one in words, `reason` why it
     was chosen; `start_seconds` how long it took until it answered. `prefix` is below what the run's
     repositories lie in a registry that is not the run's own.
 
     `request_log` is where the requests are written down that pass a gate of ours, which then also
-    takes faults and throttles; None where there is none.
+    takes faults and throttles; None where there is none. `worker_names`: it takes the name of a
+    worker for the run's account. `behind` is the root of the registry behind our gateway.
 
     `auth` and `tls` are how one logs in and over what, as the options name them; `client_cert` is
     the certificate and key that mutual TLS wants, `accounts` the file that further accounts are
@@ -49,11 +51,18 @@ class Endpoint:
     client_cert: tuple[str, str] | None = None
     accounts: str | None = None
     request_log: str | None = None
+    worker_names: bool = False
+    behind: str | None = None
 
     @property
     def url(self) -> str:
         """The registry's root for clients of this machine."""
         return f"{self.scheme}://{self.host}"
+
+    @property
+    def origin(self) -> str:
+        """The root of the registry itself, which may be behind our gateway."""
+        return self.url if self.behind is None else self.behind
 
     @property
     def ca_path(self) -> Path | None:
@@ -118,10 +127,12 @@ class Birth:
 class Engine(Protocol):
     """Starts one registry, watches it, and removes it.
 
-    `uses_container_engine`: whether starting makes things in a container engine.
+    `uses_container_engine`: whether starting makes things in a container engine. `has_gate`:
+    whether what it starts takes faults and throttles.
     """
 
     uses_container_engine: bool
+    has_gate: bool
 
     def start(self, birth: Birth) -> Endpoint:
         """Start the registry and return once it listens; raises StartError, EngineUnavailable."""

@@ -53,7 +53,7 @@ def debts(settings: Settings) -> Iterator[tuple[Path, Made]]:
 
 def is_due(made: Made) -> bool:
     """Whether tags under the host can only be ours: another registry may have the port now."""
-    if made.host is None or "/" in made.host:  # below a prefix that only that run had
+    if not made.host or "/" in made.host:  # below a prefix that only that run had
         return True
     address, _, port = made.host.rpartition(":")
     with contextlib.suppress(OSError):

@@ -78,10 +78,11 @@ def sweep(run: Run) -> None:
 def write_client_config(run: Run, endpoint: Endpoint) -> None:
     """Make the DOCKER_CONFIG directory that is logged in to the registry."""
     ConfigDirectory(run.client_config).write(
-        (endpoint.host, endpoint.daemon_host),
+        filter(None, (endpoint.host, endpoint.daemon_host)),
         endpoint.credentials if endpoint.credentials.username else None,
         ca=endpoint.ca_path,
         client_cert=endpoint.client_paths,
+        plain=endpoint.scheme == "http",
     )
 
 

@@ -40,8 +40,8 @@ class Machine:
         self.address = address
 
     def command(self, *words: str) -> list[str]:
-        """A command that runs there."""
-        return ["ip", "netns", "exec", self.name, *words]
+        """A command that runs there (`ip netns exec` would hide the control groups' mounts)."""
+        return ["nsenter", f"--net=/run/netns/{self.name}", *words]
 
     def processes(self) -> list[int]:
         """What runs there."""
