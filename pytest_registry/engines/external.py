@@ -45,6 +45,7 @@ class ExternalEngine:
     """The registry at `url` (`SCHEME://HOST[:PORT][/PREFIX]`)."""
 
     uses_container_engine = False
+    has_gate = False
 
     def __init__(self, url: str, reason: str) -> None:
         self._url = url
@@ -117,7 +118,7 @@ def clear(endpoint: Endpoint, noted: Iterable[str]) -> list[str]:
     Raises AuthenticationFailed, RateLimited, TransferError.
     """
     below = f"{endpoint.prefix}/"
-    with connect(endpoint.url, endpoint.credentials) as client:
+    with connect(endpoint.origin, endpoint.credentials) as client:
         names = {*noted, *_catalog(client)}
         mine = sorted(name for name in names if name.startswith(below))
         return [left for name in mine for left in client.clear(name)]

@@ -77,7 +77,7 @@ class Security:
         from pytest_registry.server.bearer import Bearer
         from pytest_registry.server.routes import ROUTES
 
-        settings = self._transport(log)
+        settings = self.transport(log)
         if self.auth == "none":
             return replace(settings, authenticator=OpenToAll())
         if self.auth == "basic":
@@ -99,7 +99,7 @@ class Security:
         signer = KeySigner(certificates.certificate, certificates.key)
         # distribution takes tokens for 60 s after their end.
         routes = self._token_server(signer, tolerance=60.0).routes
-        return replace(self._transport(log), routes=routes)
+        return replace(self.transport(log), routes=routes)
 
     def _token_server(self, signer: Signer, tolerance: float = 0.0) -> TokenServer:
         from pytest_registry.server.tokens import TokenServer
@@ -107,7 +107,8 @@ class Security:
         accounts = AccountsFile(self.accounts)
         return TokenServer(accounts, signer, lifetime=self.token_lifetime, tolerance=tolerance)
 
-    def _transport(self, log: Callable[[str], None]) -> ServerSettings:
+    def transport(self, log: Callable[[str], None]) -> ServerSettings:
+        """A server that speaks what the run speaks: plain HTTP, or TLS with its certificates."""
         from pytest_registry.server import ServerSettings
 
         if self.tls == "off":

@@ -7,7 +7,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pytest_registry.engines.endpoint import Engine
-from pytest_registry.errors import EngineUnavailable, ImageNotFound, RateLimited, RegistryError
+from pytest_registry.errors import (
+    EngineUnavailable,
+    ImageNotFound,
+    RateLimited,
+    RegistryError,
+    Unsupported,
+)
 from pytest_registry.oci.names import Reference, in_hub_library
 from pytest_registry.settings import Settings
 
@@ -20,10 +26,28 @@ process dies meanwhile."""
 
 
 def choose(settings: Settings, note_pull: NoteOfPull, addition: str = "") -> Engine:
-    """The engine that the settings ask for; raises EngineUnavailable where it cannot be used.
+    """The engine that the settings ask for, behind the gateway where they ask for that too.
 
-    `addition` is said after the reason for the choice.
+    `addition` is said after the reason for the choice. Raises EngineUnavailable where it cannot be
+    used, Unsupported where it cannot throttle and shall.
     """
+    engine = _chosen(settings, note_pull, addition)
+    if engine.has_gate:
+        return engine
+    if settings.gateway:
+        from pytest_registry.engines.gateway import GatewayEngine
+
+        return GatewayEngine(engine)
+    if settings.throttle is not None:
+        raise Unsupported(
+            f"throttle the registry's clients ({settings.throttle})",
+            "their requests do not pass through anything of ours",
+            "use --registry-engine=embedded, or put the gateway before it with --registry-gateway",
+        )
+    return engine
+
+
+def _chosen(settings: Settings, note_pull: NoteOfPull, addition: str) -> Engine:
     asked_for = f"asked for by {settings.source('engine')}{addition}"
     if settings.engine == "embedded":
         return _embedded(settings, asked_for)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_registry.gate.effects import Means
 from pytest_registry.gate.fault import Scope
@@ -13,15 +14,19 @@ from pytest_registry.gate.object_store import ObjectStore
 from pytest_registry.gate.throttle import Throttle
 from pytest_registry.report.traffic import RequestLog
 from pytest_registry.security.credentials import Credentials
-from pytest_registry.server import Challenge, Request, Response, ServerSettings
+from pytest_registry.server import Challenge, Interceptor, Request, Response, ServerSettings
 from pytest_registry.server.authentication import OpenToAll
+
+if TYPE_CHECKING:
+    from pytest_registry.gate.forward import Forward
 
 
 class Guard:
     """Puts a gate before the server of `settings`; serve `guard.settings` instead.
 
     `credentials` are the run's, `log` the file of its requests. `throttle`, if given, holds for
-    everybody as long as the server lives.
+    everybody as long as the server lives. With `forward`, requests are answered by a registry
+    behind the gate rather than by the server's own.
     """
 
     def __init__(
@@ -30,24 +35,32 @@ class Guard:
         credentials: Credentials,
         log: Path,
         throttle: Throttle | None = None,
+        forward: Forward | None = None,
     ) -> None:
         self._accounts = settings.accounts()
         self._log = RequestLog(log)
         self._store = ObjectStore(settings)
         login = not isinstance(self._accounts, OpenToAll)
         self.gate = Gate(credentials, self._log, login=login)
-        self.gate.use(Means(self._challenge, self._store.hand_out))
+        challenge = self._challenge if forward is None else forward.challenge
+        self.gate.use(Means(challenge, self._store.hand_out))
         if throttle is not None:
             from pytest_registry.gate.buckets import Throttler
 
             self.gate.put("run", ThrottleInForce(Throttler(throttle), Scope()))
-        self.settings = replace(
-            settings, interceptor=self.gate.intercept, observer=self.gate.observe
-        )
+        self._forward = forward
+        gate = self.gate
+        interceptor: Interceptor = gate.intercept
+        if forward is not None:
+            # The server's own store and route table answer nothing.
+            interceptor = lambda request, _: gate.intercept(request, forward.answer)  # noqa: E731
+        self.settings = replace(settings, interceptor=interceptor, observer=gate.observe)
 
     def close(self) -> None:
         """Close what was opened; call it after the server was closed."""
         self._store.close()
+        if self._forward is not None:
+            self._forward.close()
         self._log.close()
 
     def _challenge(self, request: Request) -> Response:

@@ -65,5 +65,7 @@ class ObjectStore:
             why = "only one way of authentication is allowed: the signature, or Authorization"
             raise ApiError(Code.UNSUPPORTED, why, status=400)
         original, fetch = found
-        wanted = {name: value for name, value in request.headers.items() if name == "range"}
-        return fetch(replace(original, headers=wanted, body=request.body))
+        headers = {name: each for name, each in original.headers.items() if name != "range"}
+        if "range" in request.headers:
+            headers["range"] = request.headers["range"]
+        return fetch(replace(original, method=request.method, headers=headers, body=request.body))

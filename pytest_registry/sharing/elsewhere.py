@@ -87,7 +87,7 @@ def summary(run: Run, endpoint: Endpoint) -> list[str]:
 def how_to(endpoint: Endpoint) -> str:
     """The command that finds what runs left."""
     parts = endpoint.prefix.rpartition("/")[0]
-    url = f"{endpoint.url}/{parts}" if parts else endpoint.url
+    url = f"{endpoint.origin}/{parts}" if parts else endpoint.origin
     return f"look for it later with: python -m pytest_registry sweep --url {url}"
 
 

@@ -20,13 +20,15 @@ def known_as(run: Run, endpoint: Endpoint, worker: str) -> tuple[Endpoint, Path]
     `worker` is the id of this xdist worker, empty in a run without workers. The account is the
     run's where no gate tells accounts apart, or there are none. Raises StateError.
     """
-    if not worker or endpoint.request_log is None or endpoint.accounts is None:
+    known = endpoint.accounts is not None or endpoint.worker_names
+    if not worker or endpoint.request_log is None or not known:
         return endpoint, run.client_config
     from pytest_registry.clients.config_directory import ConfigDirectory
     from pytest_registry.security.accounts import Account, AccountsFile
 
     mine = Credentials(worker_account(endpoint, worker), endpoint.credentials.password)
-    AccountsFile(Path(endpoint.accounts)).add(Account.of_everything(mine))
+    if endpoint.accounts is not None:
+        AccountsFile(Path(endpoint.accounts)).add(Account.of_everything(mine))
     config = run.client_config.with_name(f"{run.client_config.name}-{worker}")
     ConfigDirectory(config).write(
         (endpoint.host, endpoint.daemon_host),

@@ -25,6 +25,7 @@ class KeptEngine:
     """A registry that another run's keeper keeps."""
 
     uses_container_engine = False
+    has_gate = True  # or not, as the run that kept it wanted: its settings are this run's too
 
     def __init__(self, run: Run, endpoint: Endpoint) -> None:
         self._run = run

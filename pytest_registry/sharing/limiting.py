@@ -33,9 +33,10 @@ def _slots(run: Run, endpoint: Endpoint) -> Slots:
     # A registry that other runs use too has one set of slots for all runs of this user.
     shared = elsewhere.shares_limits(settings)
     base = state_directory(settings.state_dir) / "limits" if shared else run.file("limits")
-    return file_slots(endpoint.host, base)
+    return file_slots(_key(endpoint), base)
 
 
 def _key(endpoint: Endpoint) -> str:
     """One name for a registry, whether or not its address says the scheme's own port."""
-    return endpoint.host.removesuffix(":443" if endpoint.scheme == "https" else ":80")
+    scheme, _, host = endpoint.origin.partition("://")
+    return host.removesuffix(":443" if scheme == "https" else ":80")

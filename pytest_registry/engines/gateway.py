@@ -1,0 +1,103 @@
+"""Our gateway before another engine's registry: faults, throttling, the log work there too."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from pytest_registry.engines.endpoint import Birth, Endpoint, Engine
+
+if TYPE_CHECKING:
+    import ssl
+
+    from pytest_registry.gate.guard import Guard
+    from pytest_registry.server import RegistryServer
+
+
+class GatewayEngine:
+    """Another engine, reached through a server of ours in this process, on 127.0.0.1."""
+
+    has_gate = True
+
+    def __init__(self, inner: Engine) -> None:
+        self.uses_container_engine = inner.uses_container_engine
+        self._inner = inner
+        self._server: RegistryServer | None = None
+        self._guard: Guard | None = None
+
+    def start(self, birth: Birth) -> Endpoint:
+        """Start the other engine, then the gateway; raises what that raises."""
+        behind = self._inner.start(birth)
+        try:
+            return self._stand_before(behind, birth)
+        except BaseException:
+            self._inner.stop()
+            raise
+
+    def wait(self) -> str:
+        """Block until the registry behind the gateway ends: the gateway ends with this process."""
+        return self._inner.wait()
+
+    def stop(self) -> None:
+        """Stop the gateway, then the registry."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
+        self._inner.stop()
+
+    def _stand_before(self, behind: Endpoint, birth: Birth) -> Endpoint:
+        from pytest_registry.gate.forward import Forward, Named, Upstream
+        from pytest_registry.gate.guard import Guard
+        from pytest_registry.server import RegistryServer
+
+        upstream = Upstream(
+            behind.host, _tls(behind), behind.credentials, workers=_takes_workers(behind)
+        )
+        settings = dataclasses.replace(
+            birth.security.transport(_say_nothing), authenticator=Named()
+        )
+        self._guard = Guard(
+            settings,
+            behind.credentials,
+            birth.requests,
+            birth.throttle,
+            Forward(upstream),
+        )
+        self._server = RegistryServer(self._guard.settings)
+        self._server.start()
+        host = self._server.host
+        return dataclasses.replace(
+            behind,
+            detail=f"{behind.detail}, behind our gateway",
+            scheme=birth.security.scheme,
+            host=host,
+            daemon_host=host if behind.daemon_host == behind.host else "",
+            ca_file=birth.security.ca_file,
+            request_log=str(birth.requests),
+            behind=behind.url,
+            worker_names=_takes_workers(behind),
+        )
+
+
+def _say_nothing(line: str) -> None:
+    """The registry behind the gateway has a log, and the gateway's gate another one."""
+
+
+def _takes_workers(behind: Endpoint) -> bool:
+    """Whether the gateway itself makes the run's account of the workers' names."""
+    return behind.engine == "container" and behind.auth == "basic"
+
+
+def _tls(behind: Endpoint) -> ssl.SSLContext | None:
+    """How the registry behind the gateway is trusted; None for plain HTTP."""
+    if behind.scheme == "http":
+        return None
+    import ssl
+
+    context = ssl.create_default_context(cafile=behind.ca_file)
+    if behind.client_cert is not None:
+        context.load_cert_chain(*behind.client_cert)
+    return context

@@ -1,0 +1,157 @@
+"""The gateway: what a client gets through it is what the registry behind it says."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_registry.gate.forward import Forward, Named, Upstream
+from pytest_registry.gate.guard import Guard
+from pytest_registry.oci.names import digest_of
+from pytest_registry.security.credentials import Credentials
+from pytest_registry.server import RegistryServer, ServerSettings
+
+if TYPE_CHECKING:
+    from tests.gate.conftest import Gated
+else:
+    Gated = Any
+
+RUN = Credentials("pytest", "the run's password")
+
+
+@pytest.fixture
+def through(gated: Gated, tmp_path: Path) -> Iterator[Gated]:
+    """The same registry, behind a gateway with a gate of its own."""
+    log = tmp_path / "gateway.jsonl"
+    forward = Forward(Upstream(gated.server.host, None, RUN, workers=True))
+    settings = ServerSettings(authenticator=Named())
+    guard = Guard(settings, RUN, log, forward=forward)
+    with RegistryServer(guard.settings) as server:
+        yield type(gated)(server, log)
+    guard.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v2/"),
+        ("GET", "/v2/team/app/manifests/latest"),
+        ("HEAD", "/v2/team/app/manifests/latest"),
+        ("GET", "/v2/team/app/manifests/missing"),
+        ("GET", "/v2/team/app/tags/list?n=1"),
+        ("GET", "/v2/_catalog"),
+        ("GET", "/nowhere"),
+        ("PATCH", "/v2/team/app/manifests/latest"),
+        ("GET", "/v2/Team/app/tags/list"),
+        ("GET", "/v2/team%2Fapp/tags/list"),
+    ],
+)
+def test_an_answer_comes_through_as_it_is(
+    gated: Gated, through: Gated, method: str, path: str
+) -> None:
+    straight, passed = gated.ask(method, path), through.ask(method, path)
+    assert (passed.status, passed.body) == (straight.status, straight.body)
+    assert dict(passed.headers, Date="") == dict(straight.headers, Date="")
+
+
+def test_a_blob_goes_both_ways_in_one_piece_or_in_chunks(through: Gated) -> None:
+    content = os.urandom(3_000_000)
+    digest = digest_of(content)
+    begun = through.ask("POST", "/v2/team/new/blobs/uploads/")
+    location = begun.headers["Location"]
+    assert location.startswith(f"http://{through.server.host}/")
+    path = location.partition(through.server.host)[2]
+    headers = {"Authorization": RUN.basic, "Content-Type": "application/octet-stream"}
+    connection = http.client.HTTPConnection(through.server.host, timeout=30)
+    blocks = (content[start : start + 100_000] for start in range(0, len(content), 100_000))
+    connection.request("PATCH", path, blocks, headers, encode_chunked=True)
+    patched = connection.getresponse()
+    patched.read()
+    assert patched.status == 202
+    path = patched.headers["Location"].partition(through.server.host)[2]
+    connection.request("PUT", f"{path}?digest={digest}", headers=headers)
+    finished = connection.getresponse()
+    finished.read()
+    assert finished.status == 201
+    connection.close()
+    assert through.ask("GET", f"/v2/team/new/blobs/{digest}").body == content
+    part = through.ask("GET", f"/v2/team/new/blobs/{digest}", range="bytes=10-19")
+    assert (part.status, part.body) == (206, content[10:20])
+
+
+def test_the_registrys_own_login_is_asked_for(gated: Gated, through: Gated) -> None:
+    refused = through.ask("GET", "/v2/", login="")
+    assert refused.status == 401
+    straight = gated.ask("GET", "/v2/", login="")
+    assert refused.headers["WWW-Authenticate"] == straight.headers["WWW-Authenticate"]
+    wrong = Credentials("pytest", "wrong").basic
+    assert through.ask("GET", "/v2/", login=wrong).status == 401
+    assert [each.account for each in through.requests] == ["", ""]
+
+
+def test_a_worker_is_the_run_to_the_registry_and_itself_to_the_gateway(
+    gated: Gated, through: Gated
+) -> None:
+    worker = Credentials("pytest-gw7", RUN.password)
+    assert through.as_(worker).ask("GET", through.blob).status == 200
+    assert gated.requests[-1].account == "pytest"
+    assert (through.requests[-1].account, through.requests[-1].worker) == ("pytest-gw7", "gw7")
+    stranger = Credentials("pytest-gw7", "wrong")
+    assert through.as_(stranger).ask("GET", through.blob).status == 401
+
+
+def test_faults_and_throttling_work_as_before(through: Gated) -> None:
+    with through.fault(on="GET blob", truncate=1000):
+        assert through.ask("GET", through.blob).broke == "ended early"
+    with through.fault(on="GET blob", redirect=True):
+        location = through.ask("GET", through.blob).headers["Location"]
+        host, _, path = location.partition("://")[2].partition("/")
+        assert len(through.ask("GET", f"/{path}", host=host, login="").body) == 256_000
+    with through.fault(status=401, times=1):
+        refused = through.ask("GET", through.blob)
+    assert refused.headers["WWW-Authenticate"].startswith("Basic realm=")
+    with through.throttle(read=1):
+        assert [through.ask("GET", through.blob).status for _ in range(2)] == [200, 429]
+
+
+def test_clients_beside_each_other_get_their_own_answers(through: Gated) -> None:
+    wrong: list[int] = []
+
+    def pull() -> None:
+        for _ in range(20):
+            body = through.ask("GET", through.blob).body
+            wrong.extend([len(body)] if digest_of(body) not in through.blob else [])
+
+    threads = [threading.Thread(target=pull) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_registry_that_is_gone_is_a_bad_gateway(gated: Gated, through: Gated) -> None:
+    connection = http.client.HTTPConnection(through.server.host, timeout=30)
+    statuses = []
+    for number in range(2):
+        connection.request("GET", through.manifest, headers={"Authorization": RUN.basic})
+        answer = connection.getresponse()
+        answer.read()
+        statuses.append(answer.status)
+        if number == 0:
+            gated.server.close()
+    connection.close()
+    assert statuses == [200, 502]
+
+
+def test_a_refused_upload_is_answered_though_it_was_not_read(through: Gated) -> None:
+    digest = digest_of(b"other")
+    path = f"/v2/team/app/blobs/uploads/?digest={digest}"
+    answer = through.ask("POST", path, b"x" * 5_000_000, login="")
+    assert answer.status == 401

@@ -1,0 +1,286 @@
+"""Faults, throttling and the log of requests as tests use them, in runs with and without xdist."""
+
+from __future__ import annotations
+
+import pytest
+
+EMBEDDED = "--registry-engine=embedded"
+
+IN_ONE_TEST = """
+    import pytest
+    from pytest_registry import Fault, RegistryError, Throttle, synthetic_image
+
+    IMAGE = synthetic_image(layers=2)
+
+    def test_with_registry_faults(registry, registry_push):
+        image = registry_push(IMAGE)
+        with registry.faults("GET blob", nth=2, status=503) as fault:
+            registry.client.pull(image.repository, image.tag)
+            assert fault.hits == 1
+        registry.requests.assert_pulled_once(image.repository, image.tag)
+        assert registry.requests.where("GET blob", status=503).faulty
+
+    def test_with_several(registry, registry_push):
+        image = registry_push(IMAGE)
+        with registry.faults(Fault("HEAD", status=500), Fault(on="GET", status=404)) as faults:
+            with pytest.raises(RegistryError):
+                registry.client.manifest(image.repository, image.tag)
+        assert [each.hits for each in faults] == [0, 1]
+
+    @pytest.mark.registry_fault("PUT manifest", status=429, retry_after=1, times=1)
+    @pytest.mark.registry_fault("PUT manifest", delay=0.01)
+    def test_with_marks(registry, registry_push, registry_faults):
+        registry_push(IMAGE)
+        assert [each.hits for each in registry_faults] == [2, 1]
+        registry.requests.assert_backed_off()
+
+    def test_the_log_begins_anew_with_each_test(registry):
+        assert not registry.requests
+        registry.repositories()
+        assert registry.requests.where("GET catalog", status=200)
+
+    def test_with_throttling(registry, registry_push):
+        image = registry_push(IMAGE)
+        with registry.throttle(read=1, retry_after=False) as throttle:
+            assert throttle == Throttle(read=1, retry_after=False)
+            registry.client.manifest(image.repository, image.tag)
+            answer = registry.http.get(registry.url + "/v2/")
+            assert answer.status_code == 429
+        assert len(registry.requests.throttled) == 1
+
+    def test_what_is_unknown_is_named(registry):
+        with pytest.raises(RegistryError, match="one of strict, azure-basic"):
+            registry.throttle("azure").__enter__()
+        with pytest.raises(RegistryError, match="one of on, repository, reference"):
+            registry.faults("GET", code=503)
+"""
+
+
+def test_a_test_makes_the_registry_fail_and_sees_what_happened(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makepyfile(IN_ONE_TEST)
+    result = pytester.runpytest_subprocess(EMBEDDED)
+    result.assert_outcomes(passed=6)
+    result.stdout.re_match_lines([r"^\d+ requests, .* in, .* out, 1 throttled, \d+ faulty$"])
+
+
+@pytest.mark.parametrize("options", [("--registry-auth=bearer",), ("--registry-tls=on",)])
+def test_the_same_with_other_logins_and_tls(
+    pytester: pytest.Pytester, leaves_nothing_behind: None, options: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(
+        """
+        from pytest_registry import synthetic_image
+
+        def test_all(registry, registry_push):
+            image = registry_push(synthetic_image())
+            with registry.faults("GET blob", redirect=True, times=1) as fault:
+                registry.client.pull(image.repository, image.tag)
+            assert fault.hits == 1
+            if registry.endpoint.auth == "bearer":
+                with registry.faults("manifest", expire_token=True) as fault:
+                    registry.client.manifest(image.repository, image.tag)
+                assert fault.hits == 1
+            assert registry.requests[-1].account == registry.credentials.username
+        """
+    )
+    pytester.runpytest_subprocess(EMBEDDED, *options).assert_outcomes(passed=1)
+
+
+def test_a_429_comes_from_the_token_endpoint(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makepyfile(
+        """
+        from pytest_registry import synthetic_image
+
+        def test_all(registry):
+            with registry.faults("token", status=429, retry_after=1, times=1) as fault:
+                registry.repositories()
+            assert fault.hits == 1
+            registry.requests.assert_backed_off()
+        """
+    )
+    result = pytester.runpytest_subprocess(EMBEDDED, "--registry-auth=bearer")
+    result.assert_outcomes(passed=1)
+
+
+SIDE_BY_SIDE = """
+    import pytest
+    from pytest_registry import RegistryError, synthetic_image
+
+    @pytest.mark.parametrize("number", range(6))
+    def test_broken(registry, registry_push, number):
+        image = registry_push(synthetic_image(number))
+        with registry.faults("GET blob", corrupt=True):
+            for _ in range(10):
+                with pytest.raises(RegistryError):
+                    registry.client.pull(image.repository, image.tag)
+
+    @pytest.mark.parametrize("number", range(6))
+    def test_whole(registry, registry_push, number):
+        image = registry_push(synthetic_image(number))
+        for _ in range(10):
+            registry.client.pull(image.repository, image.tag)
+        seen = registry.requests.where("blob")
+        assert len(seen.where("GET", status=200)) == 20
+        assert {each.repository for each in seen} == {image.repository}
+        assert {each.worker for each in registry.requests.where("PUT")} == {registry_worker()}
+        assert not registry.requests.faulty
+
+    def registry_worker():
+        import os
+        return os.environ["PYTEST_XDIST_WORKER"]
+"""
+
+
+def test_workers_meet_their_own_faults_only(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makepyfile(SIDE_BY_SIDE)
+    result = pytester.runpytest_subprocess(EMBEDDED, "-n2")
+    result.assert_outcomes(passed=12)
+
+
+def test_a_failing_test_shows_its_own_requests_and_the_registrys_log(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makepyfile(
+        """
+        def test_other(registry):
+            registry.exists("not/mine", "other")
+
+        def test_failing(registry):
+            registry.exists("my/app", "missing")
+            assert False
+
+        def test_without_a_registry():
+            assert False
+        """
+    )
+    result = pytester.runpytest_subprocess(EMBEDDED)
+    result.assert_outcomes(passed=1, failed=2)
+    failures = result.stdout.str().partition("test_failing")[2].partition("test_without")[0]
+    requests, _, log = failures.partition("the registry's last log lines")
+    assert "requests that reached the registry in this test" in requests
+    assert "/v2/my/app/manifests/missing 404" in requests
+    assert "/v2/not/mine/manifests/other" not in requests
+    assert "/v2/not/mine/manifests/other 404" in log
+    without = result.stdout.str().partition("_ test_without_a_registry _")[2]
+    assert "the registry's last log lines" not in without
+
+
+def test_the_whole_run_is_throttled_where_it_is_asked_for(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makepyfile(
+        """
+        import threading
+        import pytest
+        from pytest_registry import synthetic_image
+
+        def statuses(registry, image, take_slot):
+            found = []
+            layer = registry.manifest(image.repository, image.tag).layers[0].digest
+            def pull(number):
+                with take_slot():
+                    answer = registry.http.get(
+                        f"{registry.url}/v2/{image.repository}/blobs/{layer}",
+                        headers={"User-Agent": f"tool/{number}"},
+                    )
+                    found.append(answer.status_code)
+            threads = [threading.Thread(target=pull, args=(number,)) for number in range(4)]
+            for thread in threads: thread.start()
+            for thread in threads: thread.join()
+            return sorted(found)
+
+        def test_strict(registry, registry_push):
+            import contextlib
+            image = registry_push(synthetic_image(layer_size=100_000))
+            with registry.faults("GET blob", bandwidth=200_000):
+                assert statuses(registry, image, contextlib.nullcontext) == [200, 429, 429, 429]
+                assert statuses(registry, image, registry.limits.pull) == [200] * 4
+        """
+    )
+    result = pytester.runpytest_subprocess(
+        EMBEDDED, "--registry-throttle=strict", "--registry-pull-limit=1"
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.re_match_lines([r".* 3 throttled.*"])
+
+
+@pytest.mark.container_engine
+def test_without_the_gateway_a_container_says_what_to_do(
+    pytester: pytest.Pytester, ci_registry_image: str
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_registry import RegistryError
+
+        def test_all(registry):
+            for ask in (
+                lambda: registry.requests,
+                lambda: registry.faults("GET", status=500).__enter__(),
+                lambda: registry.throttle("strict").__enter__(),
+            ):
+                with pytest.raises(RegistryError, match="--registry-gateway"):
+                    ask()
+        """
+    )
+    options = ("--registry-engine=container", f"--registry-image={ci_registry_image}")
+    pytester.runpytest_subprocess(*options).assert_outcomes(passed=1)
+    result = pytester.runpytest_subprocess(*options, "--registry-throttle=strict")
+    result.assert_outcomes(failed=0, errors=1)
+    assert "--registry-gateway" in result.stdout.str()
+
+
+@pytest.mark.container_engine
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("-n2",),
+        ("--registry-auth=bearer", "--registry-tls=on"),
+        ("-n2", "--registry-auth=bearer"),
+    ],
+)
+def test_behind_the_gateway_a_container_takes_all_of_it(
+    pytester: pytest.Pytester,
+    ci_registry_image: str,
+    leaves_nothing_behind: None,
+    options: tuple[str, ...],
+) -> None:
+    pytester.makepyfile(
+        """
+        import os
+        import pytest
+        from pytest_registry import synthetic_image
+
+        @pytest.mark.registry_fault("PUT manifest", status=429, retry_after=1, times=1)
+        def test_faults(registry, registry_push, registry_faults):
+            image = registry_push(synthetic_image(layers=2))
+            assert registry_faults[0].hits == 1
+            registry.requests.assert_backed_off()
+            with registry.faults("GET blob", nth=1, reset="middle") as fault:
+                registry.client.pull(image.repository, image.tag)
+            assert fault.hits == 1
+            with registry.throttle(read=1, retry_after=False):
+                assert {registry.http.head(registry.url + "/v2/").status_code for _ in "12"} >= {429}
+
+        def test_requests(registry, registry_push):
+            image = registry_push(synthetic_image(layers=2))
+            registry.client.pull(image.repository, image.tag)
+            registry.requests.assert_pulled_once(image.repository)
+            worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+            expected = "main" if registry.credentials.username == "pytest" else worker
+            assert {each.worker for each in registry.requests.where("PUT")} == {expected}
+        """
+    )
+    result = pytester.runpytest_subprocess(
+        *("--registry-engine=container", f"--registry-image={ci_registry_image}"),
+        *("--registry-gateway", "--registry-throttle=azure-basic", *options),
+    )
+    result.assert_outcomes(passed=2)
+    result.stdout.re_match_lines([r"registry: .*, behind our gateway, at .*"])
