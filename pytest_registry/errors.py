@@ -14,8 +14,11 @@ class RegistryError(Exception):
     """Something that was asked of a registry did not happen.
 
     `asked` completes "could not ..."; `happened` says why not; `remedy` what the reader can do;
-    `log` holds the registry's last log lines, oldest first, where they help.
+    `log` holds the registry's last log lines, oldest first, where they help. `section` names the
+    kind's part of the documentation's page "Troubleshooting", empty where it has none.
     """
+
+    section = ""
 
     def __init__(
         self, asked: str, happened: str, remedy: str = "", *, log: Sequence[str] = ()
@@ -30,6 +33,8 @@ class RegistryError(Exception):
         lines = [f"could not {self.asked}: {self.happened}"]
         if self.remedy:
             lines.append(f"What to do: {self.remedy}")
+        if self.section:
+            lines.append(f"Docs: troubleshooting#{self.section}")
         if self.log:
             lines.append("The registry's last log lines:")
             lines.extend(f"  {line}" for line in self.log)
@@ -60,21 +65,31 @@ class InvalidReference(RegistryError, ValueError):
 class EngineUnavailable(RegistryError):
     """The chosen engine cannot be used here (no daemon answers, its image is not to be had)."""
 
+    section = "no-container-engine"
+
 
 class StartError(RegistryError):
     """The registry was started but never answered with its credentials."""
+
+    section = "no-start"
 
 
 class RegistryEnded(RegistryError):
     """The run's registry ended while it was still needed."""
 
+    section = "registry-ended"
+
 
 class StateError(RegistryError):
     """The run's state directory cannot be trusted or cannot be written."""
 
+    section = "state-directory"
+
 
 class AuthenticationFailed(RegistryError):
     """The registry refused the credentials or the account lacks the right."""
+
+    section = "login-refused"
 
 
 class TransferError(RegistryError):
@@ -92,12 +107,16 @@ class PullError(TransferError):
 class ImageNotFound(TransferError):
     """No such image in the engine, in the upstream registry, or in the registry itself."""
 
+    section = "no-such-image"
+
 
 class RateLimited(TransferError):
     """A registry answered 429 (too many requests).
 
     `retry_after` is in seconds, None where the registry did not say.
     """
+
+    section = "too-many-requests"
 
     def __init__(
         self,
@@ -136,6 +155,8 @@ class ProtocolError(TransferError):
 
 class SlotTimeout(RegistryError):
     """No slot came free in time. `holders` describes who held them when waiting ended."""
+
+    section = "no-slot"
 
     def __init__(
         self, asked: str, happened: str, remedy: str = "", *, holders: Sequence[str] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -9,10 +10,19 @@ from pathlib import Path
 
 import pytest
 
+import pytest_registry
+from pytest_registry import errors
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 BIN = Path(sys.executable).parent
-SCHEMAS = {"github": "github-workflows", "gitlab": "gitlab-ci", "azure": "azure-pipelines"}
+SCHEMAS = {
+    "github": "github-workflows",
+    "github-matrix": "github-workflows",
+    "gitlab": "gitlab-ci",
+    "gitlab-parallel": "gitlab-ci",
+    "azure": "azure-pipelines",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +74,26 @@ def test_ready_made_ci_files_follow_their_schemas(name: str) -> None:
         check=False,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_every_heading_of_troubleshooting_stands_in_an_error() -> None:
+    texts = "\n".join(
+        node.value
+        for path in Path(pytest_registry.__path__[0]).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    headings = re.findall(r"^## (.+)$", (DOCS / "troubleshooting.md").read_text(), re.MULTILINE)
+    assert headings
+    assert [heading for heading in headings if heading not in texts] == []
+
+
+def test_every_section_that_an_error_names_is_there() -> None:
+    page = (DOCS / "troubleshooting.md").read_text()
+    named = {
+        kind.section
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.RegistryError) and kind.section
+    }
+    assert len(named) > 5
+    assert {section for section in named if f"({section})=" not in page} == set()
