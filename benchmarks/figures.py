@@ -1,6 +1,6 @@
-"""Write the README's figures from the benchmarks' JSON: `python -m benchmarks.figures DIR`.
+"""Write the figures of benchmarks/README.md: `python -m benchmarks.figures DIR`.
 
-DIR is what `python -m benchmarks.all --json DIR` wrote.
+DIR has the benchmarks' JSON, which is what `python -m benchmarks.all --json DIR` wrote.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.all import NAMES
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).with_name("README.md")
 MARKED = re.compile(r"(<!-- figures: .*? -->\n).*?(<!-- end figures -->)", re.DOTALL)
 
 
@@ -54,7 +54,10 @@ def main() -> int:
         lambda found: f"{found[1]}{table(results)}\n{found[2]}", README.read_text()
     )
     if count != 1:
-        print("README.md has no <!-- figures: ... --> ... <!-- end figures -->", file=sys.stderr)
+        print(
+            "benchmarks/README.md has no <!-- figures: ... --> ... <!-- end figures -->",
+            file=sys.stderr,
+        )
         return 1
     README.write_text(text)
     return 0

@@ -45,7 +45,7 @@ def measured(workers: int, times: int, kept: Peer, *, with_testcontainers: bool)
     # A peer pushes once per worker, and one registry container per worker is started at once.
     bars = {"embedded": 1.3, "container": 1.8, "warm": 0.9}
     if workers > 1:
-        bars = {"embedded": 0.5, "container": 0.8, "warm": 0.6}
+        bars = {"embedded": 0.8, "container": 0.8, "warm": 0.6}
     rows = []
     for name, peer in (("by_hand", BY_HAND), ("testcontainers", TESTCONTAINERS)):
         for own, bar in bars.items():
