@@ -14,7 +14,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 
-from pytest_registry.clients.engine_reach import Reach
+from pytest_registry.clients.engine_reach import HERE, Reach
 from pytest_registry.clients.environment import engine_environment, engines_own_authority
 
 
@@ -29,7 +29,13 @@ class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, se
     """
 
     def __init__(
-        self, image: str, *, port: int, reach: Reach, labels: Mapping[str, str], path: str = "/"
+        self,
+        image: str,
+        *,
+        port: int,
+        labels: Mapping[str, str],
+        reach: Reach = HERE,
+        path: str = "/",
     ) -> None:
         """Say what to run; `port` is the container's own, `path` what must answer 200."""
         with (

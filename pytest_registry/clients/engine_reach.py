@@ -61,6 +61,10 @@ class Reach:
         return published(inspected, port, self.host)
 
 
+HERE = Reach()
+"""An engine on this machine."""
+
+
 def published(inspected: dict[str, Any], port: int, host: str = LOOPBACK) -> str:
     """HOST:PORT under which an inspected container's port is published; empty if it is not."""
     bindings = (inspected["NetworkSettings"]["Ports"] or {}).get(f"{port}/tcp")
@@ -73,7 +77,7 @@ def reach_of(client: docker.DockerClient) -> Reach:
     if name:
         return Reach(EVERYWHERE, name)
     network = _own_network(client)
-    return Reach(network=network) if network else Reach()
+    return Reach(network=network) if network else HERE
 
 
 def daemon_host_name() -> str:

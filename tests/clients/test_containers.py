@@ -42,7 +42,7 @@ def test_a_container_answers_where_it_says_and_leaves_settings_and_environment_a
     from pytest_registry.clients.containers import WebContainer
 
     before = dict(os.environ)
-    container = WebContainer(ci_nginx_image, port=80, address="127.0.0.1", labels=LABELS).start()
+    container = WebContainer(ci_nginx_image, port=80, labels=LABELS).start()
     try:
         with urllib.request.urlopen(container.url) as page:
             assert page.status == 200
@@ -60,9 +60,7 @@ def test_a_container_that_does_not_answer_as_asked_is_removed(
 ) -> None:
     from pytest_registry.clients.containers import WebContainer
 
-    container = WebContainer(
-        ci_nginx_image, port=80, address="127.0.0.1", labels=LABELS, path="/no/such/page"
-    )
+    container = WebContainer(ci_nginx_image, port=80, labels=LABELS, path="/no/such/page")
     container._wait_strategy.with_startup_timeout(1)
     with pytest.raises(Exception, match=r"ready|timeout|seconds"):
         container.start()
