@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -86,8 +89,15 @@ def environment() -> dict[str, str]:
     """As after an installation, with byte code, and without settings of whoever measures."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    byte_code = Path(tempfile.gettempdir(), f"bench-byte-code-{os.getpid()}")
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(byte_code)}
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": byte_code()}
+
+
+@functools.cache
+def byte_code() -> str:
+    """A directory for it that all sessions of this process share, and that goes with it."""
+    name = tempfile.mkdtemp(prefix="bench-byte-code-")
+    atexit.register(shutil.rmtree, name, ignore_errors=True)
+    return name
 
 
 def has_engine() -> bool:
