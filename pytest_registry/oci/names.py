@@ -142,8 +142,10 @@ def _split_tag(name: str) -> tuple[str, str | None]:
 
 def _split_registry(name: str, default: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
-    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+    if slash and ("." in first or ":" in first or first == "localhost"):
         return normal_registry(first), rest
+    if slash and first != first.lower():
+        return first, rest  # nothing but its capitals tells that it is a host: they must stay
     return normal_registry(default), name
 
 
