@@ -7,7 +7,6 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +17,6 @@ from pytest_registry.engines.readiness import tail
 from pytest_registry.errors import RegistryEnded, RegistryError
 from pytest_registry.images.image import Image
 from pytest_registry.registry import Registry, Surroundings
-from pytest_registry.report.model import figures, traffic_figures
-from pytest_registry.report.records import read
-from pytest_registry.report.terminal import summary_lines, traffic_line
-from pytest_registry.report.traffic import read_requests
 from pytest_registry.security.credentials import redacted
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import attach, cleanup, elsewhere, kept, state
@@ -30,6 +25,7 @@ from pytest_registry.sharing.limiting import Say, limits_of
 from pytest_registry.sharing.once import made as once_made
 from pytest_registry.sharing.once import once
 from pytest_registry.sharing.owner import Owner
+from pytest_registry.sharing.reporting import told_of
 from pytest_registry.sharing.run import Run
 from pytest_registry.watch import Current, Watch
 
@@ -120,18 +116,9 @@ class Member:
         lines = [self.announcement()]
         if sample is not None and sample["synthetic"]:
             lines.append(f"the sample image is a synthetic one, not nginx: {sample['synthetic']}")
-        lines += self._figures(run, endpoint)
+        lines += told_of(run, endpoint)
         lines += elsewhere.summary(run, endpoint)
         return lines + (kept.how_to_use(run, endpoint) if run.kept.exists() else [])
-
-    def _figures(self, run: Run, endpoint: Endpoint) -> list[str]:
-        """Pulls and pushes, and what reached the registry, in a line each."""
-        limits = {"pull": run.settings.pull_limit, "push": run.settings.push_limit}
-        lines = summary_lines(figures(read(run.events), limits))
-        if endpoint.request_log is not None:
-            line = traffic_line(traffic_figures(read_requests(Path(endpoint.request_log))))
-            lines += [line] if line else []
-        return lines
 
     def sections(
         self, failure: pytest.ExceptionInfo[BaseException] | None, *, used: bool

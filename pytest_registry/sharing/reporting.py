@@ -1,0 +1,52 @@
+"""What is told of a run at its end: lines on the terminal, and the page where it is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pytest_registry.engines.endpoint import Endpoint
+from pytest_registry.errors import StateError
+from pytest_registry.report.model import figures, traffic_figures
+from pytest_registry.report.records import OperationRecord, read
+from pytest_registry.report.terminal import summary_lines, traffic_line
+from pytest_registry.report.traffic import LoggedRequest, read_requests
+from pytest_registry.sharing.run import Run
+
+
+def told_of(run: Run, endpoint: Endpoint) -> list[str]:
+    """Pulls and pushes, what reached the registry, and where the page is, in a line each."""
+    operations = list(read(run.events))
+    log = endpoint.request_log
+    requests = [] if log is None else list(read_requests(Path(log)))
+    traffic = traffic_line(traffic_figures(requests))
+    return [
+        *summary_lines(figures(operations, _limits(run))),
+        *([traffic] if traffic else []),
+        *([_report(run, endpoint, operations, requests)] if run.settings.report else []),
+    ]
+
+
+def _report(
+    run: Run, endpoint: Endpoint, operations: list[OperationRecord], requests: list[LoggedRequest]
+) -> str:
+    """Write the page; where it is, or why it could not be written."""
+    from pytest_registry.report.html import write_report
+    from pytest_registry.report.picture import RunFacts, picture
+
+    facts = RunFacts(
+        engine=endpoint.detail,
+        reason=endpoint.reason,
+        address=endpoint.url,
+        start_seconds=endpoint.start_seconds,
+        limits=_limits(run),
+    )
+    path = Path(run.settings.report or "")
+    try:
+        beside = write_report(path, picture(facts, operations, requests))
+    except StateError as error:
+        return str(error)
+    return f"report: {path}, and {beside.name} beside it"
+
+
+def _limits(run: Run) -> dict[str, int | None]:
+    return {"pull": run.settings.pull_limit, "push": run.settings.push_limit}
