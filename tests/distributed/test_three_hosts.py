@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import heapq
 import os
+import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -131,6 +133,40 @@ def ideal(found: list[Hold], kind: str, killed: float) -> tuple[float, float]:
     return last, max(ends) - mine[0].begin
 
 
+class Lateness:
+    """How late this machine wakes a sleeper, in seconds, on average: its noise, measured."""
+
+    STEP = 0.01
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._late: list[float] = []
+        self._thread = threading.Thread(target=self._sample)
+
+    def __enter__(self) -> Lateness:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(self._late)
+
+    def _sample(self) -> None:
+        while not self._over.is_set():
+            began = time.monotonic()
+            time.sleep(self.STEP)
+            self._late.append(time.monotonic() - began - self.STEP)
+
+
+HOPS = 5
+"""Sleepers that are woken one after the other until a freed slot is held again: Redis, the agent,
+the waiter, Redis, the waiter."""
+
+
 def until_exist(paths: Iterable[Path], processes: Iterable[subprocess.Popen[str]]) -> None:
     deadline = time.monotonic() + 90
     while not all(path.exists() for path in paths):
@@ -157,13 +193,14 @@ def test_limits_hold_over_three_hosts_and_a_killed_one_costs_its_lease_only(
         ]
         ready = [tmp_path / f"ready-{host}-{number}" for host in range(3) for number in range(4)]
         until_exist(ready, runs)
-        (tmp_path / "go").touch()
-        time.sleep(1)
-        while not any(hold.host == "2" and hold.end is None for hold in holds(tmp_path)):
-            time.sleep(0.02)
-        killed = time.monotonic()
-        machines[2].kill()
-        said = [each.communicate(timeout=120)[0] for each in runs]
+        with Lateness() as lateness:
+            (tmp_path / "go").touch()
+            time.sleep(1)
+            while not any(hold.host == "2" and hold.end is None for hold in holds(tmp_path)):
+                time.sleep(0.02)
+            killed = time.monotonic()
+            machines[2].kill()
+            said = [each.communicate(timeout=120)[0] for each in runs]
 
         assert [each.returncode for each in runs[:2]] == [0, 0], said[0] + said[1]
         found = holds(tmp_path)
@@ -171,8 +208,9 @@ def test_limits_hold_over_three_hosts_and_a_killed_one_costs_its_lease_only(
         for kind, limit in LIMITS.items():
             assert most_at_once(records, kind) == limit
             best, real = ideal(found, kind, killed)
-            print(f"{kind}: {real:.2f} s, ideal {best:.2f} s, {real / best:.3f}")
-            assert real <= best * 1.10
+            noise = HOPS * lateness.mean * sum(hold.kind == kind for hold in found) / limit
+            print(f"{kind}: {real:.2f} s, ideal {best:.2f} s, {real / best:.3f}; noise {noise:.2f}")
+            assert real <= best * 1.10 + noise
 
         # What the killed machine left is found by its prefix and age, and removed.
         monkeypatch.setenv(USERNAME, ACCOUNT.username)
