@@ -129,7 +129,7 @@ def test_any_text_is_malformed_or_a_reference_that_is_written_as_it_was_read(tex
         ("me/app", "docker.io/me/app"),
         ("localhost/app", "localhost/app"),
         ("127.0.0.1:5000/a/b:c", "127.0.0.1:5000/a/b:c"),
-        ("UPPER/app", "upper/app"),
+        ("UPPER/app", "UPPER/app"),
     ],
 )
 def test_names_are_completed_as_the_docker_command_does(text: str, read: str) -> None:
