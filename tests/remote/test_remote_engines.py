@@ -48,6 +48,7 @@ def test_the_docker_command(registry, registry_env, registry_nginx_image):
 """
 
 
+@pytest.mark.container_engine
 @pytest.mark.parametrize("tls", [False, True], ids=["docker-in-docker", "tls"])
 def test_a_suite_runs_on_an_engine_of_another_machine(
     remote: RemoteEngine,
@@ -66,6 +67,7 @@ def test_a_suite_runs_on_an_engine_of_another_machine(
     assert remote.state() == before
 
 
+@pytest.mark.container_engine
 def test_without_a_registry_image_there_the_embedded_one_keeps_off_that_engine(
     remote: RemoteEngine, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +84,7 @@ def test_without_a_registry_image_there_the_embedded_one_keeps_off_that_engine(
     result.assert_outcomes(passed=1)
 
 
+@pytest.mark.container_engine
 @pytest.mark.parametrize("own_network", [False, True], ids=["bridge", "network-of-its-own"])
 def test_a_suite_runs_in_a_container_with_the_engines_socket_mounted(
     remote: RemoteEngine, tmp_path: Path, own_network: bool
