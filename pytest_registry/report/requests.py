@@ -182,8 +182,7 @@ class Requests(Sequence[LoggedRequest]):
         later = (
             each
             for each in self._requests
-            if each.started >= refused.ended - _CLOCK_SECONDS
-            and each is not refused
+            if each.started >= refused.ended
             and (each.method, each.path, each.account, each.user_agent)
             == (refused.method, refused.path, refused.account, refused.user_agent)
         )

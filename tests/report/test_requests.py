@@ -89,6 +89,7 @@ def backed_off(requests: Requests) -> None:
         (backed_off, (REFUSED, back(2.0))),
         (backed_off, (REFUSED, back(0.1, user_agent="other/1"), back(2.5))),
         (backed_off, (REFUSED,)),
+        (backed_off, (back(-0.505), REFUSED, back(2.0))),
     ],
 )
 def test_an_assertion_holds(check: Check, requests: tuple[LoggedRequest, ...]) -> None:
