@@ -281,7 +281,9 @@ def registry_needs(request: pytest.FixtureRequest, registry: Registry) -> None:
 
 @pytest.fixture
 def registry_faults(
-    request: pytest.FixtureRequest, registry: Registry, registry_namespace: str
+    request: pytest.FixtureRequest,
+    registry: Registry,
+    registry_namespace: str,  # noqa: ARG001 - makes the namespace that the faults keep to
 ) -> Iterator[list[ActiveFault]]:
     """The faults of this test's `registry_fault` marks, the closest mark's first, while in force.
 

@@ -326,7 +326,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> d
 
 
 def error() -> type[OptionError]:
-    """Import what `resolve` raises: in `except error():` that is done only if it is raised."""
+    """What `resolve` raises, imported here: an `except` clause asks only if something was raised."""
     from pytest_registry.errors import OptionError
 
     return OptionError

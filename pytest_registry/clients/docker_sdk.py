@@ -245,7 +245,9 @@ def _connect(kind: type[_Client], timeout: float) -> _Client:
         raise _no_engine("nobody listens where DOCKER_HOST, the context or the usual sockets are")
     try:
         with engines_own_authority() as only:
-            client: _Client = kind.from_env(timeout=FIRST_TIMEOUT, environment=engine_environment())
+            client: _Client = kind.from_env(
+                timeout=FIRST_TIMEOUT, environment=engine_environment(), use_ssh_client=True
+            )
             client.api.trust_env = not only
     except Exception as error:  # a bare one for a broken context, others for odd addresses
         raise _no_engine(_first_line(error)) from error

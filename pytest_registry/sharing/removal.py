@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from pytest_registry.errors import RegistryError
@@ -19,7 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "names", metavar="RUN", nargs="*", help="a run's name, as the list shows it"
     )
     parser.add_argument("--all", action="store_true", help="remove every kept registry")
-    parser.add_argument("--state-dir", metavar="DIR", help="as --registry-state-dir of the run")
+    parser.add_argument(
+        "--state-dir",
+        metavar="DIR",
+        default=os.environ.get("PYTEST_REGISTRY_STATE_DIR"),
+        help="as --registry-state-dir of the run",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
