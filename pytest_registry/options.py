@@ -326,7 +326,7 @@ def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> d
 
 
 def error() -> type[OptionError]:
-    """What `resolve` raises, imported here: an `except` clause asks only if something was raised."""
+    """What `resolve` raises; an `except` clause asks for it, and imports it, only if it must."""
     from pytest_registry.errors import OptionError
 
     return OptionError
