@@ -15,7 +15,7 @@ from pytest_registry.settings import Settings
 from pytest_registry.sharing import state
 from pytest_registry.sharing.directories import write_private
 from pytest_registry.sharing.liveness import Watch, is_held, wait_until_released
-from pytest_registry.sharing.run import Run, runs_directory, version
+from pytest_registry.sharing.run import Run, remove_if_empty, runs_directory, version
 
 REMOVAL = 20.0
 """Seconds in which a kept registry's keeper cleans up."""
@@ -51,11 +51,13 @@ def mark(run: Run) -> None:
 
 def kept_runs(settings: Settings) -> Iterator[Run]:
     """The runs of this user whose registries were kept and still serve."""
-    for directory in sorted(runs_directory(settings).iterdir()):
+    runs = runs_directory(settings)
+    for directory in sorted(runs.iterdir()):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             run = Run.read(directory)
             if run.kept.exists() and is_held(run.keeper):
                 yield run
+    remove_if_empty(runs, settings)  # whoever only looks leaves no directory behind
 
 
 def find(settings: Settings) -> tuple[KeptEngine | None, str]:

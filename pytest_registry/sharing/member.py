@@ -26,7 +26,7 @@ from pytest_registry.sharing.once import made as once_made
 from pytest_registry.sharing.once import once
 from pytest_registry.sharing.owner import Owner
 from pytest_registry.sharing.reporting import told_of
-from pytest_registry.sharing.run import Run
+from pytest_registry.sharing.run import Run, this_machine
 from pytest_registry.watch import Current, Watch
 
 WORKER_INPUT = "pytest_registry"
@@ -129,6 +129,8 @@ class Member:
         """
         run = self._told or self.begun
         if run is None or (failure is not None and failure.errisinstance(RegistryEnded)):
+            return []
+        if run.machine != this_machine():  # nothing of the run can be seen from here
             return []
         end = attach.find_end(run, "go on with the tests")
         if end is not None:
