@@ -103,6 +103,10 @@ class Place:
             mounts = container["Mounts"]
             self.volumes |= {each["Name"] for each in mounts if each["Type"] == "volume"}
 
+    def wait_until_silent(self) -> None:
+        """Wait until no registry serves: a container does so for a moment after its keeper died."""
+        wait_until(lambda: not any(map(_accepts, self.hosts)), "the registries ended")
+
     def containers(self) -> list[dict[str, Any]]:
         """The containers of this place's runs, known by the directory in their labels."""
         if self.engine is None:

@@ -69,6 +69,7 @@ def kill_all_pytests(run: PytestRun) -> None:
 
 def kill_keeper(run: PytestRun) -> None:
     run.keeper.kill()
+    run.place.wait_until_silent()
 
 
 def kill_guardian(run: PytestRun) -> None:
@@ -78,6 +79,7 @@ def kill_guardian(run: PytestRun) -> None:
 def kill_keeper_and_guardian(run: PytestRun) -> None:
     for process in (run.guardian, run.keeper):
         process.kill()
+    run.place.wait_until_silent()
 
 
 def kill_keeper_and_controller(run: PytestRun) -> None:
