@@ -29,6 +29,9 @@ def start(run: Run) -> Engine | None:
         engine = _choose(run)
         if engine.uses_container_engine:
             run.used_engine.touch(mode=0o600)
+            # Before the start: an engine that was restarted gives the same ports again, and tags
+            # under the port of a living registry may be anybody's.
+            cleanup.pay_debts(run.settings)
         endpoint = engine.start(_birth(run))
         if endpoint.engine == "container":
             cleanup.note_references(run, endpoint.daemon_place)
