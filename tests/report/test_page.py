@@ -53,9 +53,19 @@ FEW = (
     operation("push", start=103.0, worker="gw2", outcome="failed", error="PushError: no", waited=0),
 )
 REFUSED = LoggedRequest(
-    **{"method": "GET", "route": "blob", "path": "/v2/a/blobs/x", "repository": "a"},
-    **{"reference": "x", "status": 429, "bytes_in": 0, "bytes_out": 9, "started": 100.7},
-    **{"seconds": 0.1, "user_agent": "t", "account": "pytest-gw0", "worker": "gw0"},
+    method="GET",
+    route="blob",
+    path="/v2/a/blobs/x",
+    repository="a",
+    reference="x",
+    status=429,
+    bytes_in=0,
+    bytes_out=9,
+    started=100.7,
+    seconds=0.1,
+    user_agent="t",
+    account="pytest-gw0",
+    worker="gw0",
     fault="throttled",
 )
 
