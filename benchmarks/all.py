@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-NAMES = ("plugin", "start", "first_push", "embedded", "limits", "sharing", "suite")
+NAMES = ("plugin", "start", "first_push", "embedded", "gateway", "limits", "sharing", "suite")
 
 
 def main() -> int:

@@ -10,7 +10,8 @@ from pytest_registry.gate import control
 from pytest_registry.gate.effects import Means, carry_out
 from pytest_registry.gate.fault import Fault
 from pytest_registry.gate.in_force import FaultInForce, ThrottleInForce
-from pytest_registry.report.traffic import MAIN, THROTTLED, RequestLog
+from pytest_registry.gate.log import RequestLog
+from pytest_registry.report.traffic import MAIN, THROTTLED
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.server import Proceed, Request, RequestRecord, Response
 
@@ -34,6 +35,7 @@ class Gate:
         self._throttles: Mapping[str, ThrottleInForce] = {}
         self._running: dict[int, Request] = {}
         self._here = threading.local()
+        self._workers: dict[str | None, str] = {None: ""}
         self._lock = threading.Lock()
 
     def use(self, means: Means) -> None:
@@ -78,24 +80,14 @@ class Gate:
         self._running.pop(threading.get_ident(), None)
         if note is None:
             return
-        self._log.add(
-            {
-                "method": record.method,
-                "route": record.route,
-                "path": record.path,
-                "repository": record.repository,
-                "reference": record.reference,
-                "status": record.status,
-                "bytes_in": record.bytes_in,
-                "bytes_out": record.bytes_out,
-                "started": record.started,
-                "seconds": record.seconds,
-                "user_agent": record.user_agent,
-                "account": record.account or "",
-                "worker": worker_of(record.account, self.credentials),
-                **note,
-            }
-        )
+        self._log.add(record, self._worker(record.account), note)
+
+    def _worker(self, account: str | None) -> str:
+        """The worker whose account it is, looked up again only for an account that is new."""
+        found = self._workers.get(account)
+        if found is None:
+            found = self._workers[account] = worker_of(account, self.credentials)
+        return found
 
     def _through_rules(self, request: Request, proceed: Proceed, note: dict[str, Any]) -> Response:
         if self._login and request.account is None and request.route != "token":

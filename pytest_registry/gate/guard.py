@@ -10,9 +10,9 @@ from pytest_registry.gate.effects import Means
 from pytest_registry.gate.fault import Scope
 from pytest_registry.gate.gate import Gate
 from pytest_registry.gate.in_force import ThrottleInForce
+from pytest_registry.gate.log import RequestLog
 from pytest_registry.gate.object_store import ObjectStore
 from pytest_registry.gate.throttle import Throttle
-from pytest_registry.report.traffic import RequestLog
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.server import Challenge, Interceptor, Request, Response, ServerSettings
 from pytest_registry.server.authentication import OpenToAll
@@ -54,7 +54,10 @@ class Guard:
         if forward is not None:
             # The server's own store and route table answer nothing.
             interceptor = lambda request, _: gate.intercept(request, forward.answer)  # noqa: E731
-        self.settings = replace(settings, interceptor=interceptor, observer=gate.observe)
+        # The log of requests has all that an access log would say: one of the two is enough.
+        self.settings = replace(
+            settings, interceptor=interceptor, observer=gate.observe, access_log=False
+        )
 
     def close(self) -> None:
         """Close what was opened; call it after the server was closed."""

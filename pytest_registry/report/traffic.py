@@ -1,9 +1,8 @@
-"""One line of JSON per request that reached the registry, written by the process that serves it."""
+"""The requests that reached the registry, as the process that serves it wrote them down."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -72,31 +71,27 @@ THROTTLED = "throttled"
 MAIN = "main"
 """The worker of a run without xdist."""
 
+_END = 64 * 1024
+"""Bytes that hold the last requests of a log."""
+
 _FIELDS = frozenset(field.name for field in fields(LoggedRequest))
-
-
-class RequestLog:
-    """The file that requests are appended to, held open by the process that serves them."""
-
-    def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-
-    def add(self, values: dict[str, Any]) -> None:
-        """Append one request. Whoever looks afterwards finds it: nothing is kept back."""
-        # One write in append mode: lines of threads that write at the same time do not mix.
-        os.write(self._descriptor, (_encode(values) + "\n").encode())
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
-
-
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def read_requests(path: Path) -> Iterator[LoggedRequest]:
     """The requests in a log, in the order of their ends; nothing without a log."""
     return (request for _, request in read_from(path, 0))
+
+
+def read_last(path: Path) -> Iterator[LoggedRequest]:
+    """The last requests of a log that may be long; nothing without a log."""
+    try:
+        begin = max(0, path.stat().st_size - _END)
+        with path.open("rb") as file:
+            file.seek(begin)
+            begin += len(file.readline()) if begin else 0  # what is left of a line
+    except FileNotFoundError:
+        return iter(())
+    return (request for _, request in read_from(path, begin))
 
 
 def read_from(path: Path, position: int) -> Iterator[tuple[int, LoggedRequest]]:

@@ -210,7 +210,7 @@ def _let_kernel_time_out(connection: socket.socket, seconds: float) -> None:
 def _report(settings: ServerSettings) -> Report | None:
     """Where finished requests are told of; None costs nothing."""
     observer, log = settings.observer, settings.log
-    if log is None:
+    if log is None or not settings.access_log:
         return observer
 
     def report(record: RequestRecord) -> None:

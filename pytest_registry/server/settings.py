@@ -38,7 +38,8 @@ class ServerSettings:
     continues is forgotten.
 
     `observer` is called with the record of every finished request, `log` with one line for it (and
-    for what went wrong inside), both in the thread that served it: they must not block.
+    for what went wrong inside), both in the thread that served it: they must not block. Without
+    `access_log` only what went wrong is logged.
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +54,7 @@ class ServerSettings:
     timeout: float = 120.0
     upload_timeout: float = 3600.0
     observer: Callable[[RequestRecord], None] | None = None
+    access_log: bool = True
     interceptor: Interceptor | None = None
     log: Callable[[str], None] | None = field(default=None, repr=False)
 

@@ -10,9 +10,9 @@ import sys
 import time
 
 from pytest_registry.engines.endpoint import Endpoint
-from pytest_registry.engines.readiness import tail
 from pytest_registry.errors import RegistryEnded, RegistryError, Unsupported
 from pytest_registry.sharing import state
+from pytest_registry.sharing.last_words import last_words
 from pytest_registry.sharing.liveness import Watch, is_held, locked
 from pytest_registry.sharing.run import Run, this_machine
 
@@ -85,7 +85,7 @@ def _answers(endpoint: Endpoint) -> bool:
 
 def _tell_end(run: Run, asked: str) -> RegistryEnded:
     """Tell the end that nobody else is left to tell."""
-    how, log = "its keeper processes were killed", tail(run.registry_log)
+    how, log = "its keeper processes were killed", last_words(run)
     with contextlib.suppress(RegistryError):
         state.write_end(run, how, log)
     return state.read_end(run, asked) or state.ended(asked, how, log)

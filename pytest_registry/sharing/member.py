@@ -13,7 +13,6 @@ import pytest
 
 from pytest_registry import options
 from pytest_registry.engines.endpoint import Endpoint
-from pytest_registry.engines.readiness import tail
 from pytest_registry.errors import RegistryEnded, RegistryError
 from pytest_registry.images.image import Image
 from pytest_registry.registry import Registry, Surroundings
@@ -21,6 +20,7 @@ from pytest_registry.security.credentials import redacted
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import attach, cleanup, elsewhere, kept, state
 from pytest_registry.sharing.identity import known_as
+from pytest_registry.sharing.last_words import last_words
 from pytest_registry.sharing.limiting import Say, limits_of
 from pytest_registry.sharing.once import made as once_made
 from pytest_registry.sharing.once import once
@@ -145,7 +145,7 @@ class Member:
         return []
 
     def _log(self, run: Run) -> list[tuple[str, str]]:
-        lines = tail(run.registry_log)
+        lines = last_words(run)
         return [("the registry's last log lines", "\n".join(lines))] if lines else []
 
     def discreet(self, report: pytest.TestReport) -> pytest.TestReport:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from pytest_registry.clients.config_directory import ConfigDirectory
 from pytest_registry.engines.endpoint import Birth, Endpoint, Engine
-from pytest_registry.engines.readiness import tail
 from pytest_registry.engines.security import Security
 from pytest_registry.engines.select import choose
 from pytest_registry.errors import RegistryError
 from pytest_registry.security.accounts import Account, AccountsFile
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.sharing import cleanup, elsewhere, kept, state
+from pytest_registry.sharing.last_words import last_words
 from pytest_registry.sharing.run import Run
 
 if TYPE_CHECKING:
@@ -52,14 +52,14 @@ def start(run: Run) -> Engine | None:
 def watch(run: Run, engine: Engine) -> None:
     """Wait for the registry's end, and tell of it if it comes before the run's."""
     how = engine.wait()
-    state.write_end(run, how, tail(run.registry_log))
+    state.write_end(run, how, last_words(run))
 
 
 def bury(run: Run, how: str) -> None:
     """Tell that the keeper died, and with it the registry."""
     with contextlib.suppress(RegistryError, OSError):
         if run.state.exists():
-            state.write_end(run, f"its keeper process {how}", tail(run.registry_log))
+            state.write_end(run, f"its keeper process {how}", last_words(run))
         else:
             state.write_error(run, state.not_told(run, how))
 

@@ -10,6 +10,7 @@ from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.engines.readiness import tail
 from pytest_registry.errors import RegistryEnded, RegistryError, StartError
 from pytest_registry.sharing.directories import write_private
+from pytest_registry.sharing.last_words import last_words
 from pytest_registry.sharing.run import Run
 
 
@@ -40,7 +41,7 @@ def not_told(run: Run, how: str = "ended") -> StartError:
         "start the run's registry",
         f"its keeper process {how} before the registry was ready",
         "run the tests again; a traceback below is a fault of pytest-registry",
-        log=tail(run.keeper_log) or tail(run.registry_log),
+        log=tail(run.keeper_log) or last_words(run),
     )
 
 

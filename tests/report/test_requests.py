@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_registry.gate.log import RequestLog, line_of
 from pytest_registry.report.model import traffic_figures
 from pytest_registry.report.requests import Requests
 from pytest_registry.report.terminal import traffic_line
-from pytest_registry.report.traffic import LoggedRequest, RequestLog, read_from, read_requests
+from pytest_registry.report.traffic import LoggedRequest, read_from, read_last, read_requests
+from pytest_registry.server import RequestRecord
 
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 
@@ -159,10 +161,17 @@ def test_it_is_a_sequence_that_prints_well() -> None:
     assert str(Requests(())) == "no requests"
 
 
+def recorded(request: LoggedRequest, **changes: Any) -> RequestRecord:
+    """What the server tells of a request."""
+    names = [each.name for each in fields(RequestRecord) if each.name != "client"]
+    plain = {name: getattr(request, name) for name in names}
+    return RequestRecord(**{**plain, "client": "127.0.0.1:1", **changes})
+
+
 def test_a_log_is_read_again_from_where_one_was(tmp_path: Path) -> None:
     log = RequestLog(tmp_path / "requests.jsonl")
     for each in PULL:
-        log.add({**json.loads(json.dumps(each, default=vars_of)), "later": "version"})
+        log.add(recorded(each), "main", {"later": "version"})
     found = list(read_from(tmp_path / "requests.jsonl", 0))
     assert [request for _, request in found] == list(PULL)
     assert list(read_from(tmp_path / "requests.jsonl", found[0][0])) == found[1:]
@@ -170,12 +179,28 @@ def test_a_log_is_read_again_from_where_one_was(tmp_path: Path) -> None:
         file.write('{"half')
     assert list(read_requests(tmp_path / "requests.jsonl")) == list(PULL)
     assert list(read_requests(tmp_path / "nothing")) == []
+    assert list(read_last(tmp_path / "requests.jsonl")) == list(PULL)
+    assert list(read_last(tmp_path / "nothing")) == []
     assert (tmp_path / "requests.jsonl").stat().st_mode & 0o777 == 0o600
     log.close()
 
 
-def vars_of(request: LoggedRequest) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in request.__slots__}
+@pytest.mark.parametrize(
+    "text",
+    ["", '"', "\\", "\n", "\x00", "\x1b[31m", "é", "\U0001f40b", "\ud800", "</script>", "{}"],
+)
+def test_a_line_holds_any_text(text: str, tmp_path: Path) -> None:
+    hostile = recorded(HEAD, method=text, path=text, user_agent=text, account=text, reference=text)
+    (tmp_path / "log").write_text(line_of(hostile, "main", {"digest": text}))
+    (found,) = read_requests(tmp_path / "log")
+    assert {found.method, found.path, found.user_agent, found.account, found.digest} == {text}
+    assert (found.status, found.started, found.seconds) == (404, 100.0, 0.5)
+
+
+def test_of_a_long_log_only_its_end_is_read(tmp_path: Path) -> None:
+    lines = [line_of(recorded(PULL[0], status=200 + number % 2), "", {}) for number in range(1000)]
+    (tmp_path / "log").write_text("".join(lines))
+    assert 100 < len(list(read_last(tmp_path / "log"))) < 300
 
 
 def test_the_summary_counts_what_was_our_doing() -> None:

@@ -1,0 +1,172 @@
+"""What the gate costs: our gateway before Debian's docker-registry, and the log of requests.
+
+    python -m benchmarks.gateway [--short] [--json PATH]
+
+The gateway stands before the very registry that it is compared with. The embedded registry runs
+twice: with the log of requests, and with the plain access log that this replaces. All in turns, in
+one run. MB are 10^6 bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from benchmarks.measure import Result, Row, arguments, in_turn, report
+from benchmarks.registries import (
+    PEER,
+    Registry,
+    environment_with_bytecode,
+    free_port,
+    heads,
+    pull,
+    push,
+    running,
+    wait_for_first_answer,
+)
+
+REPOSITORY = "bench/app"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    rounds: int
+    blob: int
+    seconds: float
+
+
+FULL = Size(rounds=9, blob=256 << 20, seconds=2.0)
+SHORT = Size(rounds=4, blob=64 << 20, seconds=0.7)
+
+
+def main() -> int:
+    """Measure, print, and say by the exit status whether the bars are kept."""
+    asked = arguments(__doc__)
+    size = SHORT if asked.short else FULL
+    body = memoryview(os.urandom(size.blob))
+    digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
+        place = Path(directory)
+        peer = stack.enter_context(running(PEER, place))
+        gateway = stack.enter_context(serving("gateway", place, peer.port))
+        quiet = stack.enter_context(serving("quiet", place))
+        logged = stack.enter_context(serving("logged", place))
+        for registry in (peer, quiet, logged):
+            push(registry, REPOSITORY, body, digest)
+        one, four = (together(count, digest, size.blob) for count in (1, 4))
+        path = f"/v2/{REPOSITORY}/blobs/{digest}"
+        pairs = [
+            Pair("pull x1 through the gateway", "MB/s", gateway, peer, 0.7, one),
+            Pair("pull x4 through the gateway", "MB/s", gateway, peer, 0.7, four),
+            Pair("pull x1 with the log", "MB/s", logged, quiet, 0.95, one),
+            Pair("pull x4 with the log", "MB/s", logged, quiet, 0.95, four),
+            Pair(
+                *("HEAD, 8 connections, with the log", "requests/s", logged, quiet, 0.95),
+                lambda each: heads(each.port, 8, size.seconds, path),
+            ),
+        ]
+        rows = [pair.measured(size.rounds) for pair in pairs]
+    return report(Result("What the gate costs: the gateway, the log of requests", rows), asked.json)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two registries, what is measured of both, and what the ratio must reach."""
+
+    what: str
+    unit: str
+    ours: Registry
+    theirs: Registry
+    bar: float
+    measure: Callable[[Registry], float]
+
+    def measured(self, rounds: int) -> Row:
+        """Both in turn, after one round that does not count."""
+        ours, theirs = (partial(self.measure, each) for each in (self.ours, self.theirs))
+        in_turn(1, ours=ours, theirs=theirs)
+        found = in_turn(rounds, ours=ours, theirs=theirs)
+        name = self.theirs.name
+        return Row(
+            *(self.what, self.unit, found["ours"], name, found["theirs"], self.bar),
+            more_is_better=True,
+        )
+
+
+def together(count: int, digest: str, size: int) -> Callable[[Registry], float]:
+    """A measure: so many pulls at once, in MB/s."""
+
+    def measure(registry: Registry) -> float:
+        pulls = [
+            threading.Thread(target=pull, args=(registry, REPOSITORY, digest)) for _ in range(count)
+        ]
+        begun = time.perf_counter()
+        for each in pulls:
+            each.start()
+        for each in pulls:
+            each.join()
+        return count * size / 1e6 / (time.perf_counter() - begun)
+
+    return measure
+
+
+# The servers, each in a process of its own ------------------------------------------------------
+
+
+@contextlib.contextmanager
+def serving(kind: str, directory: Path, upstream: int = 0) -> Iterator[Registry]:
+    """A server of ours: `gateway`, or the embedded registry, `quiet` or `logged`."""
+    port = free_port()
+    storage = directory / f"{kind}-{port}"
+    storage.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, __file__, kind, str(port), str(storage), str(upstream)],
+        env=environment_with_bytecode(directory),
+    )
+    try:
+        registry = Registry(kind, port, storage, process)
+        wait_for_first_answer(registry)
+        yield registry
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def serve(kind: str, port: int, storage: Path, upstream: int) -> None:
+    """Be one of these servers, as the engines start them."""
+    from pytest_registry.gate.forward import Forward, Upstream
+    from pytest_registry.gate.guard import Guard
+    from pytest_registry.security.credentials import Credentials
+    from pytest_registry.server import RegistryServer, ServerSettings
+
+    log = (storage / "registry.log").open("a", buffering=1, encoding="utf-8")
+    run = Credentials("pytest", "password")
+    settings = ServerSettings(
+        port=port, storage=storage / "content", log=lambda line: print(line, file=log)
+    )
+    if kind == "gateway":
+        forward = Forward(Upstream(f"127.0.0.1:{upstream}", None, run, workers=True))
+        silent = replace(settings, storage=None, log=None)
+        settings = Guard(silent, run, storage / "requests", forward=forward).settings
+    elif kind == "logged":
+        settings = Guard(settings, run, storage / "requests").settings
+    RegistryServer(settings).serve_forever()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 5 and sys.argv[1] in ("gateway", "quiet", "logged"):
+        serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
+    else:
+        sys.exit(main())

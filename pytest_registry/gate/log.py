@@ -1,0 +1,45 @@
+"""The log of requests: one line of JSON each, written before the client has its answer."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from json.encoder import encode_basestring_ascii as quoted
+from pathlib import Path
+from typing import Any
+
+from pytest_registry.server import RequestRecord
+
+
+class RequestLog:
+    """The file that requests are appended to; `report.traffic` reads it."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def add(self, record: RequestRecord, worker: str, notes: Mapping[str, Any]) -> None:
+        """Append one request. Whoever looks afterwards finds it: nothing is kept back."""
+        # One write in append mode: lines of threads that write at the same time do not mix.
+        os.write(self._descriptor, line_of(record, worker, notes).encode("ascii"))
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+def line_of(record: RequestRecord, worker: str, notes: Mapping[str, Any]) -> str:
+    """A request as LoggedRequest's members, `notes` being those that the record does not have.
+
+    Put together by hand: a JSON encoder would take as long as all else that the log costs.
+    """
+    text = (
+        f'{{"method":{quoted(record.method)},"route":"{record.route}",'
+        f'"path":{quoted(record.path)},"repository":{quoted(record.repository)},'
+        f'"reference":{quoted(record.reference)},"status":{record.status},'
+        f'"bytes_in":{record.bytes_in},"bytes_out":{record.bytes_out},'
+        f'"started":{record.started!r},"seconds":{record.seconds!r},'
+        f'"user_agent":{quoted(record.user_agent)},"account":{quoted(record.account or "")},'
+        f'"worker":"{worker}"'
+    )
+    return f"{text},{json.dumps(notes)[1:]}\n" if notes else f"{text}}}\n"
