@@ -323,3 +323,29 @@ def test_a_report_that_cannot_be_written_is_told_and_fails_nothing(
     result = pytester.runpytest_subprocess(EMBEDDED, "--registry-report=out/run.html")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["could not write the report */out/run.html: *"])
+
+
+def test_behind_the_gateway_a_registry_that_runs_already_takes_it_too(
+    pytester: pytest.Pytester,
+) -> None:
+    from pytest_registry.server import RegistryServer, ServerSettings
+
+    pytester.makepyfile(
+        """
+        from pytest_registry import synthetic_image
+
+        def test_all(registry, registry_push):
+            image = registry_push(synthetic_image())
+            name = image.repository
+            with registry.faults("GET blob", repository=name, status=503, times=1) as fault:
+                registry.client.pull(image.repository, image.tag)
+            assert fault.hits == 1
+            registry.requests.assert_pulled_once(image.repository)
+        """
+    )
+    with RegistryServer(ServerSettings()) as server:
+        url = f"--registry-url={server.url}/team"
+        state = f"--registry-state-dir={pytester.path / 'state'}"
+        result = pytester.runpytest_subprocess(url, "--registry-gateway", state)
+        result.assert_outcomes(passed=1)
+        result.stdout.fnmatch_lines(["all below *team/pytest-* was deleted"])
