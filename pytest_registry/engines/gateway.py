@@ -65,6 +65,7 @@ class GatewayEngine:
             birth.requests,
             birth.throttle,
             Forward(upstream),
+            login=behind.auth != "none" and bool(behind.credentials.username),
         )
         self._server = RegistryServer(self._guard.settings)
         self._server.start()

@@ -26,7 +26,7 @@ class Guard:
 
     `credentials` are the run's, `log` the file of its requests. `throttle`, if given, holds for
     everybody as long as the server lives. With `forward`, requests are answered by a registry
-    behind the gate rather than by the server's own.
+    behind the gate rather than by the server's own; whether that one asks for a `login` is told.
     """
 
     def __init__(
@@ -36,11 +36,13 @@ class Guard:
         log: Path,
         throttle: Throttle | None = None,
         forward: Forward | None = None,
+        *,
+        login: bool = True,
     ) -> None:
         self._accounts = settings.accounts()
         self._log = RequestLog(log)
         self._store = ObjectStore(settings)
-        login = not isinstance(self._accounts, OpenToAll)
+        login = login and not isinstance(self._accounts, OpenToAll)
         self.gate = Gate(credentials, self._log, login=login)
         challenge = self._challenge if forward is None else forward.challenge
         self.gate.use(Means(challenge, self._store.hand_out))
