@@ -57,8 +57,9 @@ class Watch:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no report may show of the run's account."""
-        return tuple(self._endpoint.credentials.secrets)
+        """What no report may show: of the run's account, and the key of its gate."""
+        key = self._endpoint.gate_key
+        return (*self._endpoint.credentials.secrets, *([key] if key else []))
 
     @property
     def is_possible(self) -> bool:
@@ -122,9 +123,7 @@ class Watch:
         if not self.is_possible:
             raise self._unsupported(asked)
         endpoint = self._endpoint
-        return RemoteGate(
-            Reach(endpoint.host, endpoint.credentials.basic, self._tls, self._find_end)
-        )
+        return RemoteGate(Reach(endpoint.host, endpoint.gate_key, self._tls, self._find_end))
 
     def _tls(self) -> ssl.SSLContext | None:
         if self._endpoint.scheme != "https":

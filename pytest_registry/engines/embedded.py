@@ -51,6 +51,7 @@ class EmbeddedEngine:
             credentials=birth.credentials,
             accounts=None if security.auth == "none" else str(security.accounts),
             request_log=str(birth.requests),
+            gate_key=self._guard.gate.key,
             **security.reached(),
         )
 

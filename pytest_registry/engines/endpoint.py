@@ -27,8 +27,9 @@ class Endpoint:
     repositories lie in a registry that is not the run's own.
 
     `request_log` is where the requests are written down that pass a gate of ours, which then also
-    takes faults and throttles; None where there is none. `worker_names`: it takes the name of a
-    worker for the run's account. `behind` is the root of the registry behind our gateway.
+    takes faults and throttles from whoever has `gate_key`, a secret that is nobody's login; None
+    where there is none. `worker_names`: it takes the name of a worker for the run's account.
+    `behind` is the root of the registry behind our gateway.
 
     `auth` and `tls` are how one logs in and over what, as the options name them; `client_cert` is
     the certificate and key that mutual TLS wants, `accounts` the file that further accounts are
@@ -53,6 +54,7 @@ class Endpoint:
     request_log: str | None = None
     worker_names: bool = False
     behind: str | None = None
+    gate_key: str = dataclasses.field(default="", repr=False)
 
     @property
     def url(self) -> str:

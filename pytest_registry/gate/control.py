@@ -1,14 +1,13 @@
 """How a test's process tells the gate what to do: a private route of the registry's own server.
 
 PUT, GET and DELETE on `/_pytest_registry/faults/NAME` and PUT and DELETE on
-`/_pytest_registry/throttles/NAME`, for whoever has the run's password. Everybody else is told what
-any unknown path is told. These requests are no part of the log.
+`/_pytest_registry/throttles/NAME`, for whoever has the gate's own key: a registry without a login
+has no password, and who may push need not be who may break it. Everybody else is told what any
+unknown path is told. These requests are no part of the log.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
 import json
 import re
@@ -19,7 +18,6 @@ from pytest_registry.gate.buckets import Throttler
 from pytest_registry.gate.fault import Fault, Scope
 from pytest_registry.gate.in_force import FaultInForce, ThrottleInForce
 from pytest_registry.gate.throttle import Throttle
-from pytest_registry.security.credentials import Credentials
 from pytest_registry.server import ApiError, Code, Request, Response
 from pytest_registry.server.body import read_all
 
@@ -34,7 +32,7 @@ _LIMIT = 1024 * 1024
 def answer(gate: Gate, request: Request) -> Response:
     """Do what a test's process asks for; raises ApiError."""
     found = _PATH.fullmatch(request.path)
-    if found is None or not is_ours(request, gate.credentials):
+    if found is None or not is_ours(request, gate.key):
         raise ApiError(Code.UNSUPPORTED, f"no such endpoint: {request.path[:200]}", status=404)
     kind, name = found.groups()
     if request.method == "PUT":
@@ -48,17 +46,10 @@ def answer(gate: Gate, request: Request) -> Response:
     return Response(200, {"Content-Type": "application/json"}, json.dumps(counts).encode())
 
 
-def is_ours(request: Request, credentials: Credentials) -> bool:
-    """Whether a request carries the run's password, by Basic authentication."""
-    scheme, _, encoded = (request.header("authorization") or "").partition(" ")
-    try:
-        decoded = base64.b64decode(encoded.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    password = decoded.partition(b":")[2]
-    return scheme.lower() == "basic" and hmac.compare_digest(
-        password, credentials.password.encode()
-    )
+def is_ours(request: Request, key: str) -> bool:
+    """Whether a request carries the gate's key, as a bearer token."""
+    scheme, _, given = (request.header("authorization") or "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), key.encode())
 
 
 def _rule(kind: str, request: Request) -> FaultInForce | ThrottleInForce:

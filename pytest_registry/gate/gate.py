@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -21,13 +22,15 @@ _TOLD_TO_WAIT = frozenset({429, 503})
 class Gate:
     """A server's interceptor and observer.
 
-    `credentials` are the run's: whoever has their password may tell the gate what to do. `log` is
-    where requests are written down. Where `login` is asked for, requests without it meet no fault
-    and are not throttled, so that "the second GET" is the second that could have succeeded.
+    `key` is a secret of its own: whoever has it may tell the gate what to do. `credentials` are the
+    run's, by which its workers are known; `log` is where requests are written down. Where `login`
+    is asked for, requests without it meet no fault and are not throttled, so that "the second GET"
+    is the second that could have succeeded.
     """
 
     def __init__(self, credentials: Credentials, log: RequestLog, *, login: bool = True) -> None:
-        self.credentials = credentials
+        self.key = secrets.token_urlsafe(32)
+        self._credentials = credentials
         self._log = log
         self._login = login
         self._means: Means | None = None
@@ -86,7 +89,7 @@ class Gate:
         """The worker whose account it is, looked up again only for an account that is new."""
         found = self._workers.get(account)
         if found is None:
-            found = self._workers[account] = worker_of(account, self.credentials)
+            found = self._workers[account] = worker_of(account, self._credentials)
         return found
 
     def _through_rules(self, request: Request, proceed: Proceed, note: dict[str, Any]) -> Response:

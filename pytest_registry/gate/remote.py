@@ -6,7 +6,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +26,10 @@ Connect = Callable[[], "ssl.SSLContext | None"]
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where a gate is: HOST:PORT, the value of an Authorization header, and TLS if it speaks it."""
+    """Where a gate is: HOST:PORT, its key, and TLS if it speaks it."""
 
     host: str
-    authorization: str
+    key: str = field(repr=False)
     tls: Connect
     find_end: Callable[[str], RegistryEnded | None]
 
@@ -107,7 +107,7 @@ class RemoteGate:
         asked = f"tell the registry what shall go wrong ({method} {path.partition('/')[0]})"
         try:
             content = None if body is None else json.dumps(body)
-            headers = {"Authorization": self._reach.authorization}
+            headers = {"Authorization": f"Bearer {self._reach.key}"}
             connection.request(method, f"{ROOT}/{path}", content, headers)
             response = connection.getresponse()
             text = response.read()

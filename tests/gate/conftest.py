@@ -53,6 +53,7 @@ class Gated:
 
     server: RegistryServer
     log: Path
+    key: str
     credentials: Credentials = RUN
 
     blob = f"/v2/team/app/blobs/{DIGEST}"
@@ -91,7 +92,7 @@ class Gated:
 
     @property
     def control(self) -> RemoteGate:
-        reach = Reach(self.server.host, self.credentials.basic, lambda: None, lambda _: None)
+        reach = Reach(self.server.host, self.key, lambda: None, lambda _: None)
         return RemoteGate(reach)
 
     def fault(
@@ -107,7 +108,7 @@ class Gated:
         return list(read_requests(self.log))
 
     def as_(self, credentials: Credentials) -> Gated:
-        return Gated(self.server, self.log, credentials)
+        return Gated(self.server, self.log, self.key, credentials)
 
 
 def image() -> bytes:
@@ -126,7 +127,7 @@ def gated(tmp_path: Path) -> Iterator[Gated]:
     settings = ServerSettings(storage=tmp_path / "storage", authenticator=Basic(known))
     guard = Guard(settings, RUN, log)
     with RegistryServer(guard.settings) as server:
-        found = Gated(server, log)
+        found = Gated(server, log, guard.gate.key)
         for content in (b"{}", CONTENT):
             path = f"/v2/team/app/blobs/uploads/?digest={digest_of(content)}"
             assert found.ask("POST", path, content).status == 201

@@ -23,6 +23,7 @@ else:
 LENGTH = 256_000
 WORKER = Credentials("pytest-gw1", "the run's password")
 OTHER = Credentials("somebody", "another password")
+RUN = Credentials("pytest", "the run's password")
 
 
 def test_without_a_fault_everything_is_as_it_was(gated: Gated) -> None:
@@ -277,12 +278,18 @@ def test_workers_do_not_meet_each_others_faults(gated: Gated) -> None:
 # Who may ask for faults, and for which ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("login", ["", "Basic eDp5", "Basic ???", "Bearer x"])
-def test_only_the_run_may_ask_for_faults(gated: Gated, login: str) -> None:
-    body = json.dumps({"rule": {"status": 500}, "scope": {}}).encode()
-    answer = gated.ask("PUT", "/_pytest_registry/faults/x", body, login=login)
-    assert answer.status == 404
-    assert gated.ask("GET", gated.blob).status == 200
+@pytest.mark.parametrize("login", ["", "Basic eDp5", "Bearer x", "Bearer", "Bearer é", RUN.basic])
+@pytest.mark.parametrize("kind", ["faults", "throttles"])
+def test_only_who_has_the_gates_key_may_steer_it(gated: Gated, kind: str, login: str) -> None:
+    rule = {"status": 500} if kind == "faults" else {"read": 1}
+    body = json.dumps({"rule": rule, "scope": {}}).encode()
+    path = f"/_pytest_registry/{kind}/x"
+    assert gated.ask("PUT", path, body, login=login).status == 404
+    assert [gated.ask("GET", gated.blob).status for _ in range(2)] == [200, 200]
+    assert gated.ask("PUT", path, body, login=f"Bearer {gated.key}").status == 201
+    refused = [gated.ask(method, path, login=login).status for method in ("GET", "DELETE")]
+    assert refused == [404, 404]
+    assert [gated.ask("GET", gated.blob).status for _ in range(2)][1] in (500, 429)
 
 
 def test_what_tells_the_gate_is_not_in_the_log(gated: Gated) -> None:
@@ -294,7 +301,8 @@ def test_what_tells_the_gate_is_not_in_the_log(gated: Gated) -> None:
 @pytest.mark.parametrize("rule", [{"status": 1}, {"nonsense": 1}, [], {"on": "blobs", "status": 1}])
 def test_a_rule_that_cannot_be_is_refused_by_the_server_too(gated: Gated, rule: object) -> None:
     body = json.dumps({"rule": rule, "scope": {}}).encode()
-    assert gated.ask("PUT", "/_pytest_registry/faults/x", body).status == 400
+    login = f"Bearer {gated.key}"
+    assert gated.ask("PUT", "/_pytest_registry/faults/x", body, login=login).status == 400
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def through(gated: Gated, tmp_path: Path) -> Iterator[Gated]:
     settings = ServerSettings(authenticator=Named())
     guard = Guard(settings, RUN, log, forward=forward)
     with RegistryServer(guard.settings) as server:
-        yield type(gated)(server, log)
+        yield type(gated)(server, log, guard.gate.key)
     guard.close()
 
 
