@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from http import HTTPStatus
 
 from pytest_registry.clients.challenge import repository_scope
@@ -31,7 +30,7 @@ def put_manifest(session: Session, repository: str, target: str, manifest: Manif
         entry = referrer_of(manifest)
         _edit(session, repository, manifest.subject.digest, lambda old: _added(old, entry))
     descriptor = manifest.describe()
-    return replace(descriptor, digest=target) if is_digest(target) else descriptor
+    return descriptor._replace(digest=target) if is_digest(target) else descriptor
 
 
 def delete_manifest(session: Session, repository: str, digest: str) -> None:
@@ -80,7 +79,7 @@ def referrer_of(manifest: Manifest) -> Descriptor:
         extra["artifactType"] = artifact_type
     if manifest.annotations:
         extra["annotations"] = dict(manifest.annotations)
-    return replace(manifest.describe(), extra=extra)
+    return manifest.describe()._replace(extra=extra)
 
 
 def _from_api(

@@ -27,8 +27,6 @@ class EmbeddedEngine:
 
     def start(self, birth: Birth) -> Endpoint:
         """Serve; the registry answers when this returns."""
-        from dataclasses import replace
-
         from pytest_registry.clients.engine_reach import meets_own_ports
         from pytest_registry.gate.guard import Guard
         from pytest_registry.server import RegistryServer
@@ -37,7 +35,7 @@ class EmbeddedEngine:
         security = birth.security
         self._log = birth.log.open("a", buffering=1, encoding="utf-8")
         settings = security.embedded_settings(lambda line: print(line, file=self._log))
-        settings = replace(settings, storage=storage)
+        settings = settings._replace(storage=storage)
         self._guard = Guard(settings, birth.credentials, birth.requests, birth.throttle)
         self._server = RegistryServer(self._guard.settings)
         self._server.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -106,7 +105,7 @@ def _at_hand(client: docker.DockerClient, settings: Settings, note_pull: NoteOfP
     image = Reference.parse(settings.image, default_registry=settings.upstream)
     names = [settings.image, str(image)]
     if in_hub_library(settings.image, settings.upstream):
-        names.append(str(dataclasses.replace(image, repository=f"library/{image.repository}")))
+        names.append(str(image._replace(repository=f"library/{image.repository}")))
     for name in names:
         if docker_sdk.has_image(client, name):
             return name

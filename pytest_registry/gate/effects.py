@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from pytest_registry.gate.answers import refusal
@@ -53,7 +53,7 @@ def carry_out(fault: Fault, means: Means, request: Request, proceed: Proceed) ->
         request.body = SlowBody(request.body, fault.bandwidth)
     response = _EFFECTS[fault.effect](Meeting(fault, means, request, proceed))
     if fault.bandwidth is not None and response.length:
-        return replace(response, body=Slow(content_of(response.body), fault.bandwidth))
+        return response._replace(body=Slow(content_of(response.body), fault.bandwidth))
     return response
 
 
@@ -101,14 +101,14 @@ def _truncate(met: Meeting) -> Response:
 
 def _corrupt(met: Meeting) -> Response:
     response = met.answer()
-    return replace(response, body=Corrupt(content_of(response.body)))
+    return response._replace(body=Corrupt(content_of(response.body)))
 
 
 def _content_length(met: Meeting) -> Response:
     response = met.answer()
     told = int(response.headers.get("Content-Length", response.length))
     wrong = str(max(0, told + (met.fault.content_length or 0)))
-    return replace(response.with_({"Content-Length": wrong}), end=End.CLOSE)
+    return response.with_({"Content-Length": wrong})._replace(end=End.CLOSE)
 
 
 def _wrong_digest(met: Meeting) -> Response:
@@ -157,7 +157,7 @@ def _cut(response: Response, place: str | int | None, end: End) -> Response:
     body: Content = content_of(response.body)
     count = body.length // 2 if place == MIDDLE else int(place or 0)
     headers = {"Content-Length": str(body.length), **response.headers}
-    return replace(response, headers=headers, body=Cut(body, count), end=end)
+    return response._replace(headers=headers, body=Cut(body, count), end=end)
 
 
 def _read_part(request: Request, place: str | int | None) -> None:

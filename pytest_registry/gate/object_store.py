@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from dataclasses import replace
+from copy import copy
 
 from pytest_registry.server import (
     ApiError,
@@ -29,8 +29,7 @@ class ObjectStore:
     """Started when the first blob is handed out; `settings` are the registry's own."""
 
     def __init__(self, settings: ServerSettings) -> None:
-        self._settings = replace(
-            settings,
+        self._settings = settings._replace(
             port=0,
             storage=None,
             authenticator=OpenToAll(),
@@ -49,7 +48,7 @@ class ObjectStore:
             if self._server is None:
                 self._server = RegistryServer(self._settings)
                 self._server.start()
-            self._blobs[signature] = (replace(request), proceed)
+            self._blobs[signature] = (copy(request), proceed)
             return f"{self._server.url}{PATH}{request.reference}?signature={signature}"
 
     def close(self) -> None:
@@ -68,4 +67,4 @@ class ObjectStore:
         headers = {name: each for name, each in original.headers.items() if name != "range"}
         if "range" in request.headers:
             headers["range"] = request.headers["range"]
-        return fetch(replace(original, method=request.method, headers=headers, body=request.body))
+        return fetch(original.with_(headers, request.body, request.method))

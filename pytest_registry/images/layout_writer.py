@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ class LayoutWriter:
         self.keep(root)
         entry = root.describe()
         if self.tag is not None:
-            entry = replace(entry, extra={"annotations": {REF_NAME: self.tag}})
+            entry = entry._replace(extra={"annotations": {REF_NAME: self.tag}})
         self._write(self.directory / LAYOUT_FILE, (json.dumps(LAYOUT).encode(),))
         manifests = [*self._others(entry), entry.to_json()]
         index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}

@@ -152,7 +152,7 @@ def _index(recipe: _Recipe, images: Sequence[tuple[Platform, SyntheticImage]]) -
         blobs.update(image.blobs)
     value = {
         "manifests": [
-            replace(image.descriptor, extra={"platform": platform.to_json()}).to_json()
+            image.descriptor._replace(extra={"platform": platform.to_json()}).to_json()
             for platform, image in images
         ],
         **recipe.members,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_registry.oci.names import digest_of, is_digest
 
+_NO_EXTRA: Mapping[str, Any] = {}
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+
+class Descriptor(NamedTuple):
     """The type, digest and size in bytes of a piece of content.
 
     `extra` keeps the members that this class does not name (`platform`, `annotations`, `data`,
@@ -20,7 +20,7 @@ class Descriptor:
     media_type: str
     digest: str
     size: int
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = _NO_EXTRA
 
     @classmethod
     def of(cls, content: bytes, media_type: str, **extra: Any) -> Descriptor:

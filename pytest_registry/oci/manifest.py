@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.media_types import INDEXES, MANIFESTS
 from pytest_registry.oci.names import digest_of
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """A manifest or index as it travels: its bytes, its media type, and what it refers to.
 
     `content` is kept to the byte: its digest is the image's name.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pytest_registry.errors import InvalidReference
 
@@ -66,8 +66,7 @@ def algorithm_of(digest: str) -> str:
     return digest.partition(":")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """Where an image is: `REGISTRY/REPOSITORY[:TAG][@DIGEST]`."""
 
     registry: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import traceback
 from collections.abc import Callable, Sequence
 
 from pytest_registry.server.authentication import Authenticator, Challenge
@@ -80,6 +79,8 @@ class Application:
             return self._broken()
 
     def _broken(self) -> Response:
+        import traceback  # needed here only, and slow to import
+
         self._log(traceback.format_exc())
         return error_response(500, "UNKNOWN", "the registry is broken; its log tells how", ())
 

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_registry.server.errors import Code
 
@@ -18,15 +17,13 @@ if TYPE_CHECKING:
 REALM = "pytest-registry"
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """An account that has proved itself."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(NamedTuple):
     """A refusal: why, and what the client can do (the value of `WWW-Authenticate`, if anything).
 
     `account` is who was refused, where that is known; `status` is the code's own if None.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 from pytest_registry.server.application import Application
@@ -15,7 +15,7 @@ from pytest_registry.server.errors import ApiError
 from pytest_registry.server.head import HEAD_LIMIT, Head, bad_request, parse_head
 from pytest_registry.server.records import RequestRecord
 from pytest_registry.server.request import Request, unquote
-from pytest_registry.server.response import NO_ANSWER, Content, End, Response
+from pytest_registry.server.response import NO_ANSWER, Content, End, Response, Sending
 from pytest_registry.server.stream import ByteStream, LineTooLong, NotHttp
 
 Report = Callable[[RequestRecord], None]
@@ -103,7 +103,15 @@ class Connection:
             body = SizedBody(self._stream, head.content_length, self._continue)
         host = head.headers.get("host")
         url = f"{self._own_url.partition('://')[0]}://{host}" if host else self._own_url
-        return Request(head.method, unquote(path), query, head.headers, body, url, self._client)
+        return Request(
+            head.method,
+            unquote(path),
+            query,
+            headers=head.headers,
+            body=body,
+            base_url=url,
+            client=self._client,
+        )
 
     def _continue(self) -> None:
         """Say that the body is wanted, when it is first read (RFC 9110, section 10.1.1)."""
@@ -144,11 +152,23 @@ class Connection:
         if length == 0:
             self._tell()
         self._socket.sendall(head)
-        for block in body.blocks():
-            self._sent += len(block)
+        for count in self._parts(body):
+            self._sent += count
             if self._sent >= length:
                 self._tell()
+
+    def _parts(self, body: Content) -> Iterator[int]:
+        """Send a body part by part, each one's size being told before it goes."""
+        if isinstance(body, Sending) and not self._is_encrypted:
+            yield from body.send_to(self._socket)
+            return
+        for block in body.blocks():
+            yield len(block)
             self._socket.sendall(block)
+
+    @property
+    def _is_encrypted(self) -> bool:
+        return hasattr(self._socket, "cipher")  # no `ssl`: a server without TLS never imports it
 
     def _head(self, response: Response, keep: bool, version: str) -> bytes:
         headers = response.headers

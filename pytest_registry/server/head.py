@@ -8,7 +8,7 @@ ways (obsolete line folding, spaces before a colon, two lengths) is refused.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pytest_registry.server.errors import ApiError, Code
 
@@ -21,8 +21,7 @@ _HOST = re.compile(r"[A-Za-z0-9._~-]*(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9
 _SINGLE = frozenset({"content-length", "host", "authorization", "content-range", "content-type"})
 
 
-@dataclass(slots=True)
-class Head:
+class Head(NamedTuple):
     """The parsed head. Header names are in lower case, equal ones are joined by a comma."""
 
     method: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pytest_registry.server.errors import ApiError, Code
 from pytest_registry.server.request import Request
@@ -12,8 +12,7 @@ _SPEC = re.compile(r"([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18})")
 _CHUNK = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Positions of the first and the last byte, both inclusive."""
 
     first: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from copy import copy
 
 from pytest_registry.server.authentication import Account
 from pytest_registry.server.body import Body
@@ -12,7 +12,6 @@ from pytest_registry.server.body import Body
 _ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
 
 
-@dataclass(slots=True)
 class Request:
     """One request. Names of `headers` are lower case; `path` is percent-decoded, `query` is not.
 
@@ -21,18 +20,39 @@ class Request:
     `base_url` is where the client reached us, without a slash at the end.
     """
 
-    method: str
-    path: str
-    query: str
-    headers: Mapping[str, str]
-    body: Body
-    base_url: str
-    client: str = ""
-    route: str = ""
-    repository: str = ""
-    reference: str = ""
-    account: Account | None = None
-    _parameters: dict[str, list[str]] | None = field(default=None, repr=False)
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        *,
+        headers: Mapping[str, str],
+        body: Body,
+        base_url: str,
+        client: str = "",
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self.body = body
+        self.base_url = base_url
+        self.client = client
+        self.route = ""
+        self.repository = ""
+        self.reference = ""
+        self.account: Account | None = None
+        self._parameters: dict[str, list[str]] | None = None
+
+    def with_(
+        self, headers: Mapping[str, str], body: Body | None = None, method: str | None = None
+    ) -> Request:
+        """The same request with other headers, and where given another body or method."""
+        other = copy(self)
+        other.headers = headers
+        other.body = self.body if body is None else body
+        other.method = self.method if method is None else method
+        return other
 
     def header(self, name: str) -> str | None:
         """A header by its lower-case name."""

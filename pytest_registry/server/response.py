@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import socket
 
 
 class Content(Protocol):
@@ -22,6 +24,14 @@ class Content(Protocol):
         """Release what is held open. Called exactly once, also when sending broke off."""
 
 
+@runtime_checkable
+class Sending(Content, Protocol):
+    """Content that goes to a socket by itself, so that the kernel need not show it to us."""
+
+    def send_to(self, client: socket.socket) -> Iterator[int]:
+        """Send all of it, giving the size of each part before that part is sent."""
+
+
 class End(Enum):
     """What becomes of the connection after a response. Only faults ask for more than KEEP."""
 
@@ -34,8 +44,10 @@ NO_ANSWER = 0
 """The status of a response of which nothing is sent, not even its head."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+class Response(NamedTuple):
     """A status, headers and a body: bytes, or `Content` that is streamed.
 
     `Content-Length` is made from the body unless it is among the headers, as it is in answers to
@@ -44,7 +56,7 @@ class Response:
     """
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NO_HEADERS
     body: bytes | Content = b""
     end: End = End.KEEP
 
@@ -55,7 +67,7 @@ class Response:
 
     def with_(self, headers: Mapping[str, str]) -> Response:
         """The same response with more headers."""
-        return replace(self, headers={**self.headers, **headers}) if headers else self
+        return self._replace(headers={**self.headers, **headers}) if headers else self
 
     def close(self) -> None:
         """Release a streamed body."""

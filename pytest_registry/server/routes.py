@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pytest_registry.oci.names import is_repository
 from pytest_registry.server import base, blobs, catalog, manifests, referrers, tags, uploads
@@ -16,8 +16,7 @@ from pytest_registry.server.store.store import Store
 Handler = Callable[[Store, Request], Response]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """One row: the endpoint's id in the specification, and how it is reached and answered.
 
     `name` is what records, faults and limits call it. In `path`, `<name>` is a repository and

@@ -6,8 +6,7 @@ They are written `TYPE:NAME:ACTION[,ACTION...]` (distribution, "Token Scope Docu
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pytest_registry.oci.names import is_repository
 from pytest_registry.security.accounts import Account
@@ -17,8 +16,7 @@ CATALOG = "catalog"
 ANYTHING = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """Actions on one resource: a repository, or the registry's catalog."""
 
     kind: str

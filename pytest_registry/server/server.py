@@ -12,7 +12,6 @@ import socket
 import struct
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -171,6 +170,8 @@ class RegistryServer:
         except OSError as error:
             self._log(f"{client} broke off: {error}")
         except Exception:  # the server outlives it, and its log tells
+            import traceback  # needed here only, and slow to import
+
             self._log(traceback.format_exc())
         finally:
             accepted.close()

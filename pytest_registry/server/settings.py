@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_registry.server.authentication import Authenticator, Basic, OpenToAll
 from pytest_registry.server.records import RequestRecord
@@ -25,8 +24,7 @@ request's route, repository, reference and account are known by then; a refused 
 by `proceed`. It may raise ApiError."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
+class ServerSettings(NamedTuple):
     """Settings of one server; nothing is read from the environment.
 
     `port` 0 lets the kernel choose. `storage` is a directory of the server's own, made if missing;
@@ -56,7 +54,7 @@ class ServerSettings:
     observer: Callable[[RequestRecord], None] | None = None
     access_log: bool = True
     interceptor: Interceptor | None = None
-    log: Callable[[str], None] | None = field(default=None, repr=False)
+    log: Callable[[str], None] | None = None
 
     @property
     def scheme(self) -> str:

@@ -149,8 +149,8 @@ def test_a_bucket_fills_up_evenly_and_holds_a_minute() -> None:
 
 
 def test_the_token_endpoint_has_a_bucket() -> None:
-    request = Request("GET", "/oauth2/token", "", {}, None, "", route="token")  # type: ignore[arg-type]
-    request.account = Account("pytest")
+    request = Request("GET", "/oauth2/token", "", headers={}, body=None, base_url="")  # type: ignore[arg-type]
+    request.route, request.account = "token", Account("pytest")
     throttler = Throttler(Throttle(token=1), clock=lambda: 0.0)
     assert class_of(request) == "token"
     assert throttler.refuse(request, [request]) is None

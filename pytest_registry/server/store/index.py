@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 Event = tuple[Any, ...]
 """(kind, repository, ...): a row of `_APPLY` says what follows. It is JSON-able."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredManifest:
+class StoredManifest(NamedTuple):
     """What is known of a manifest without reading it. The last three are for its referrers list."""
 
     digest: str
@@ -27,16 +25,18 @@ class StoredManifest:
 
     def to_json(self) -> dict[str, Any]:
         """As an event carries it."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: value for key, value in self._asdict().items() if value is not None}
 
 
-@dataclass(slots=True)
 class Repository:
     """One repository. It exists as long as it holds a blob or a manifest."""
 
-    blobs: dict[str, int] = field(default_factory=dict)
-    manifests: dict[str, StoredManifest] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
+    __slots__ = ("blobs", "manifests", "tags")
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, int] = {}
+        self.manifests: dict[str, StoredManifest] = {}
+        self.tags: dict[str, str] = {}
 
     def find(self, reference: str) -> StoredManifest | None:
         """A manifest by tag or digest (a tag never holds a colon)."""
