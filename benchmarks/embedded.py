@@ -1,6 +1,6 @@
 """The embedded registry side by side with Debian's docker-registry 2.8.2 (filesystem driver).
 
-    python -m benchmarks.embedded [--short] [--tls] [--json PATH]
+    python -m benchmarks.embedded [--short] [--json PATH]
 
 Both serve the same requests of the same client in the same run, in turns, and nginx the same file;
 medians are compared, for absolute figures mean little on a shared machine. MB are 10^6 bytes.
@@ -30,12 +30,15 @@ from benchmarks.registries import (
     PEER,
     Certificate,
     Registry,
+    container_start,
     heads,
     pull,
+    pull_with_curl,
     push,
     request,
     running,
 )
+from benchmarks.sessions import has_engine
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Bar:
 
     name: str
     unit: str
-    least: float
+    least: float | None
 
 
 BARS = (
@@ -70,7 +73,12 @@ BARS = (
     Bar("HEAD 8 connections", "1/s", 5.0),
     Bar("HEAD 32 connections", "1/s", 5.0),
 )
-TLS_BARS = (Bar("TLS push 1 blob", "MB/s", 1.5), Bar("TLS pull 1", "MB/s", 1.3))
+TLS_BARS = (
+    Bar("TLS push 1 blob", "MB/s", 1.5),
+    Bar("TLS pull 1 by curl", "MB/s", 1.3),
+    Bar("TLS pull 1 by HTTP/1.1", "MB/s", None),
+)
+START_BAR = 0.2
 RESIDENT_BAR = 40.0
 SHA256_BAR = 0.4
 
@@ -116,13 +124,13 @@ class Bodies:
         return body, f"sha256:{hashlib.sha256(body).hexdigest()}"
 
 
-def measure_one_blob(registry: Registry, bodies: Bodies, size: Size, prefix: str = "") -> str:
+def measure_one_blob(registry: Registry, bodies: Bodies, size: Size) -> str:
     """Push a blob and pull it again; returns its digest."""
     body, digest = bodies.fresh(size.blob)
     seconds = together(1, lambda _: push(registry, "bench/one", body, digest))
-    registry.note(f"{prefix}push 1 blob", size.blob / seconds / 1e6)
+    registry.note("push 1 blob", size.blob / seconds / 1e6)
     seconds = together(1, lambda _: pull(registry, "bench/one", digest))
-    registry.note(f"{prefix}pull 1", size.blob / seconds / 1e6)
+    registry.note("pull 1", size.blob / seconds / 1e6)
     return digest
 
 
@@ -172,14 +180,34 @@ def push_manifest(registry: Registry) -> None:
 
 
 def measure_tls(bodies: Bodies, size: Size, directory: Path) -> dict[str, dict[str, list[float]]]:
-    """Push and pull over TLS."""
+    """Push and pull over TLS.
+
+    curl speaks HTTP/2 with the peer, as Docker and all other clients written in Go do, and HTTP/1.1
+    with ours, which offers nothing else. By HTTP/1.1 both are as fast as the encryption.
+    """
     tls = Certificate.make(directory)
     with running(PEER, directory, tls) as peer, running(OURS, directory, tls) as ours:
         for _ in range(size.rounds):
             for registry in (peer, ours):
-                measure_one_blob(registry, bodies, size, "TLS ")
+                measure_one_blob_by_tls(registry, tls, bodies, size)
                 registry.drop_large_contents()
         return {PEER: peer.results, OURS: ours.results}
+
+
+def measure_one_blob_by_tls(
+    registry: Registry, tls: Certificate, bodies: Bodies, size: Size
+) -> None:
+    """Push a blob and pull it again by either protocol."""
+    body, digest = bodies.fresh(size.blob)
+    ways: dict[str, Callable[[], None]] = {
+        "push 1 blob": lambda: push(registry, "bench/one", body, digest),
+        "pull 1 by curl": lambda: pull_with_curl(registry, tls.authority, "bench/one", digest),
+        "pull 1 by HTTP/1.1": lambda: pull(registry, "bench/one", digest),
+    }
+    for name, work in ways.items():
+        started = time.perf_counter()
+        work()
+        registry.note(f"TLS {name}", size.blob / (time.perf_counter() - started) / 1e6)
 
 
 def measure_nginx(nginx: Registry, bodies: Bodies, size: Size) -> None:
@@ -195,22 +223,38 @@ def measure_nginx(nginx: Registry, bodies: Bodies, size: Size) -> None:
     path.unlink()
 
 
-def measure_starts(size: Size, directory: Path) -> Row:
+def measure_starts(size: Size, directory: Path) -> list[Row]:
     """Milliseconds from spawning each to its first answer."""
-    starts: dict[str, list[float]] = {PEER: [], OURS: []}
     with running(OURS, directory):
         pass  # the first start compiles, as an installation does
+    ways: dict[str, Callable[[], float]] = {
+        PEER: lambda: process_start(PEER, directory),
+        OURS: lambda: process_start(OURS, directory),
+    }
+    as_a_container = f"{PEER} as a container"
+    if has_engine():
+        ways[as_a_container] = container_start
+    starts = {name: [start() * 1000] for name, start in ways.items()}
     for _ in range(2 * size.rounds):
-        for name, found in starts.items():
-            with running(name, directory) as registry:
-                found.append(registry.start_seconds * 1000)
-    return Row("cold start", "ms", starts[OURS], PEER, starts[PEER])
+        for name, start in ways.items():
+            starts[name].append(start() * 1000)
+    rows = [Row("cold start", "ms", starts[OURS], PEER, starts[PEER])]
+    if as_a_container in ways:
+        container = starts[as_a_container]
+        rows.append(Row("cold start", "ms", starts[OURS], as_a_container, container, START_BAR))
+    return rows
 
 
-def measure(size: Size, directory: Path, with_tls: bool) -> Result:
+def process_start(name: str, directory: Path) -> float:
+    """Seconds from spawning a server to its first answer."""
+    with running(name, directory) as registry:
+        return registry.start_seconds
+
+
+def measure(size: Size, directory: Path) -> Result:
     """All figures beside the peers'."""
     bodies = Bodies(max(size.blob, 32 * size.part))
-    start = measure_starts(size, directory)
+    starts = measure_starts(size, directory)
     with (
         running(PEER, directory) as peer,
         running(OURS, directory) as ours,
@@ -225,13 +269,12 @@ def measure(size: Size, directory: Path, with_tls: bool) -> Result:
             measure_nginx(nginx, bodies, size)
         results = {each.name: each.results for each in (peer, ours, nginx)}
         resident = {each.name: each.resident() for each in (peer, ours)}
-    if with_tls:
-        for name, more in measure_tls(bodies, size, directory).items():
-            results[name].update(more)
+    for name, more in measure_tls(bodies, size, directory).items():
+        results[name].update(more)
     memory = Row("memory after all", "MB", [resident[OURS]], PEER, [resident[PEER]])
     pushed = results[OURS]["push 1 blob"]
     rows = [
-        *peer_rows(results, BARS + (TLS_BARS if with_tls else ())),
+        *peer_rows(results, BARS + TLS_BARS),
         *(
             Row(name, "MB/s", results[OURS][name], "nginx, the same file", found, None, True)
             for name, found in results[NGINX].items()
@@ -239,7 +282,7 @@ def measure(size: Size, directory: Path, with_tls: bool) -> Result:
         Row(
             "push 1 blob", "MB/s", pushed, "hashlib's sha256", sha256_speed(size), SHA256_BAR, True
         ),
-        start,
+        *starts,
         memory,
     ]
     facts = [Fact("memory of the embedded registry", "MB", resident[OURS], RESIDENT_BAR)]
@@ -280,16 +323,13 @@ def main() -> int:
         port, connections, seconds, path = sys.argv[2:]
         print(heads(int(port), int(connections), float(seconds), path))
         return 0
-    with_tls = "--tls" in sys.argv
-    if with_tls:
-        sys.argv.remove("--tls")
     asked = arguments(__doc__)
-    for program in (PEER, NGINX):
+    for program in (PEER, NGINX, "curl"):
         if shutil.which(program) is None:
             print(f"{program} is not installed (Debian's package {program})", file=sys.stderr)
             return 2
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        result = measure(SHORT if asked.short else FULL, Path(directory), with_tls)
+        result = measure(SHORT if asked.short else FULL, Path(directory))
     return report(result, asked.json)
 
 

@@ -23,6 +23,7 @@ from pathlib import Path
 PEER = "docker-registry"
 OURS = "embedded"
 NGINX = "nginx"
+IMAGE = "pytest-registry-ci/registry:2"
 BLOCK = 1024 * 1024
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
@@ -70,10 +71,11 @@ class Registry:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Files for TLS on 127.0.0.1, and a context that trusts them."""
+    """Files for TLS on 127.0.0.1, and a context that trusts their authority."""
 
     certificate: Path
     key: Path
+    authority: Path
     context: ssl.SSLContext
 
     @classmethod
@@ -84,11 +86,13 @@ class Certificate:
         authority = trustme.CA()
         issued = authority.issue_cert("127.0.0.1")
         certificate, key = directory / "cert.pem", directory / "key.pem"
+        trusted = directory / "ca.pem"
+        authority.cert_pem.write_to_path(trusted)
         issued.private_key_and_cert_chain_pem.write_to_path(certificate)
         issued.private_key_pem.write_to_path(key)
         context = ssl.create_default_context()
         authority.configure_trust(context)
-        return cls(certificate, key, context)
+        return cls(certificate, key, trusted, context)
 
 
 def request(connection: socket.socket, head: str, body: memoryview | None = None) -> bytes:
@@ -145,6 +149,13 @@ def pull(registry: Registry, repository: str, digest: str) -> None:
             if not count:
                 raise ConnectionError("the blob ended early")
             left -= count
+
+
+def pull_with_curl(registry: Registry, authority: Path, repository: str, digest: str) -> None:
+    """GET over TLS as container tools do: by HTTP/2 where the registry offers it."""
+    url = f"https://127.0.0.1:{registry.port}/v2/{repository}/blobs/{digest}"
+    command = ["curl", "--silent", "--fail", "--cacert", str(authority), "--output", os.devnull]
+    subprocess.run([*command, url], check=True)
 
 
 def heads(port: int, connections: int, seconds: float, path: str) -> float:
@@ -238,6 +249,20 @@ def nginx_command(port: int, storage: Path, tls: Certificate | None) -> list[str
         f"server {{ listen 127.0.0.1:{port}; root {storage}; }} }}"
     )
     return ["nginx", "-c", str(storage / "nginx.conf")]
+
+
+def container_start() -> float:
+    """Seconds from spawning `docker run` of the peer's image to its first answer."""
+    port = free_port()
+    command = ["docker", "run", "--detach", "--rm", "--publish", f"127.0.0.1:{port}:5000", IMAGE]
+    started = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        wait_for_first_answer(Registry(IMAGE, port, Path(), process))
+        seconds = time.perf_counter() - started
+        container = process.stdout.read().decode().strip()
+    subprocess.run(["docker", "kill", container], check=True, capture_output=True)
+    return seconds
 
 
 COMMANDS = {PEER: peer_command, OURS: ours_command, NGINX: nginx_command}
