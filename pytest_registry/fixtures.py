@@ -106,13 +106,13 @@ def registry_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., R
     from pytest_registry.sharing.owner import Owner
 
     member = member_of(request.config)
-    settings = member.run.settings
+    settings = member.settings
     with ExitStack() as ends:
 
         def start(**changes: Any) -> Registry:
-            owner = Owner(settings.changed("registry_factory(...)", **changes))
+            owner = Owner(settings.changed("registry_factory(...)", **changes), start=True)
             ends.callback(owner.finish)
-            further = member.registry_of(owner.run)
+            further = member.registry_of(owner.run, owner.keeper)
             ends.callback(further.close)
             return further
 

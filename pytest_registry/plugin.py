@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 from pytest_registry import fixtures, options
+
+OWNER = "pytest_registry_owner"
+"""The name under which a worker is told the controller's process id."""
 
 MARKERS = (
     "push_image(source=None, *, repository='samples/nginx', tag='latest', platform=None): have this"
@@ -28,10 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options at once, and bring in the fixtures."""
-    try:
-        options.resolve(config)
-    except options.error() as error:
-        raise pytest.UsageError(str(error)) from None
+    if options.any_given(config):
+        _check_options(config)
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(fixtures, "registry-fixtures")
@@ -50,6 +52,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell an xdist worker of the run, which begins before any worker can ask for it."""
+    node.workerinput[OWNER] = os.getpid()
     fixtures.member_of(node.config).tell(node.workerinput)
 
 
@@ -87,10 +90,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the run and wait until nothing of it is left."""
-    member = config.stash.get(fixtures.MEMBER, None)
-    if member is not None:
-        member.finish()
+    """End the run and wait until nothing of it is left.
+
+    A worker has nothing to end, unless its controller was killed: then it is an heir.
+    """
+    owner = getattr(config, "workerinput", {}).get(OWNER)
+    if fixtures.MEMBER in config.stash or owner not in (None, os.getppid()):
+        fixtures.member_of(config).finish()
+
+
+def _check_options(config: pytest.Config) -> None:
+    """Raise UsageError for a value that an option does not take."""
+    from pytest_registry import values
+
+    try:
+        values.resolve(config)
+    except values.OptionError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 class Announcer:

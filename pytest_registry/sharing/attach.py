@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import subprocess
-import sys
 import time
 
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import RegistryEnded, RegistryError, Unsupported
 from pytest_registry.sharing import state
+from pytest_registry.sharing.keeper_process import KeeperProcess
 from pytest_registry.sharing.last_words import last_words
 from pytest_registry.sharing.liveness import Watch, is_held, locked
 from pytest_registry.sharing.run import Run, this_machine
@@ -23,8 +21,11 @@ ANSWER = 1.0
 """Seconds in which a registry that serves takes a connection, and says something."""
 
 
-def attach(run: Run) -> Endpoint:
-    """The run's registry, started if nobody has; raises what the start raised, StartError."""
+def attach(run: Run, keeper: KeeperProcess | None = None) -> Endpoint:
+    """The run's registry, started if nobody has; raises what the start raised, StartError.
+
+    `keeper` is the run's where its owner has let one begin.
+    """
     if run.machine != this_machine():
         raise _on_another_machine(run)
     endpoint = state.read_endpoint(run)
@@ -32,7 +33,7 @@ def attach(run: Run) -> Endpoint:
         return endpoint
     try:
         with locked(run.start):
-            return state.read_endpoint(run) or _start(run)
+            return state.read_endpoint(run) or _start(run, keeper)
     except FileNotFoundError as error:
         raise _is_over(run, "use the run's registry") from error
 
@@ -91,9 +92,9 @@ def _tell_end(run: Run, asked: str) -> RegistryEnded:
     return state.read_end(run, asked) or state.ended(asked, how, log)
 
 
-def _start(run: Run) -> Endpoint:
+def _start(run: Run, keeper: KeeperProcess | None) -> Endpoint:
     """Start the registry, tried once per run: an error is told to all. The start lock is held."""
-    _start_keeper(run)
+    _start_keeper(run, keeper)
     endpoint = state.read_endpoint(run)
     if endpoint is None:
         error = state.not_told(run)
@@ -102,33 +103,19 @@ def _start(run: Run) -> Endpoint:
     return endpoint
 
 
-def _start_keeper(run: Run) -> None:
+def _start_keeper(run: Run, keeper: KeeperProcess | None) -> None:
     """Start the keeper and wait until it has told an endpoint or an error, or has died."""
-    if is_held(run.keeper):
-        _wait_for_another_start(run)
-        return
-    run.keeper_log.touch(mode=0o600)
-    with run.keeper_log.open("ab") as log:
-        # -P: a directory `docker` or a file `queue.py` in the tests' own must not be imported.
-        keeper = subprocess.Popen(
-            [sys.executable, "-P", "-m", "pytest_registry.sharing.keeper", str(run.directory)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            cwd=run.directory.parent,
-            start_new_session=True,
-        )
-    # The keeper proper is a grandchild and holds the pipe open until it has told its state; the
-    # child ends at once. Where there is no fork the child is the keeper and is not waited for.
-    if keeper.stdout is not None:
-        with keeper.stdout as until_told:
-            until_told.read()
-    if os.name == "posix":
-        keeper.wait()
+    if keeper is None and not is_held(run.keeper):
+        run.keeper_log.touch(mode=0o600)  # raises FileNotFoundError where the run is over
+        keeper = KeeperProcess(run)
+        keeper.begin()
+    if keeper is not None:
+        keeper.wait_until_told()
+    _wait_for_another_start(run)
 
 
 def _wait_for_another_start(run: Run) -> None:
-    """Wait for a keeper whose starter was killed: it goes on by itself.
+    """Wait for a keeper whose starter was killed: it goes on by itself, and lets no other begin.
 
     Not for its guardian, which outlives a keeper that could tell nothing.
     """

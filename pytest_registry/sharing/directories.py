@@ -16,15 +16,20 @@ def state_directory(chosen: str | None) -> Path:
     It holds credentials and lock files, so it must be a real directory of this user, closed to
     everybody else. In a shared temporary directory anybody could have made one of that name before.
     """
+    path = state_path(chosen)
     if chosen is not None:
-        path = Path(chosen).expanduser().absolute()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _refused(path, error.strerror or str(error)) from error
-    else:
-        path = Path(tempfile.gettempdir()) / f"pytest-registry-{_user()}"
     return private_directory(path)
+
+
+def state_path(chosen: str | None) -> Path:
+    """Where the user's state directory is, or would be."""
+    if chosen is not None:
+        return Path(chosen).expanduser().absolute()
+    return Path(tempfile.gettempdir()) / f"pytest-registry-{_user()}"
 
 
 def private_directory(path: Path) -> Path:

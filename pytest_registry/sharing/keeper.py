@@ -6,11 +6,15 @@ the keeper's end. Whichever of them is left when the run has ended cleans up.
 
 Both learn of the run's end from the kernel: the controller holds the lock of the run's life, and
 loses it by letting go, by ending, or by being killed. Nobody polls.
+
+They are there before the run's directory is: `keeper_process` tells them by standard input when to
+begin. DIRECTORY is for who looks at the list of processes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import queue
 import signal
@@ -24,24 +28,47 @@ from pytest_registry.sharing.liveness import Lifeline, wait_until_released
 from pytest_registry.sharing.run import Run
 
 
-def main(directory: Path) -> None:
-    """Keep the registry of the run in `directory`, in the background."""
+class Abandoned(BaseException):
+    """The run ended in the midst of its registry's start."""
+
+
+def main() -> None:
+    """Keep the registry of the run that standard input tells, in the background."""
     os.umask(0o077)
-    run = Run.read(directory)
-    # Held by keeper and guardian alike: it is free when the last of them has cleaned up.
-    lock = Lifeline(run.keeper, kept_by_forks=True)
-    serving = Lifeline(run.serving, kept_by_forks=True)
+    told = sys.stdin.readline()
+    if not told.endswith("\n"):
+        return  # whoever started us was killed, and has made nothing yet
+    run = Run.from_json(json.loads(told))
     if not hasattr(os, "fork"):
-        keep(run)
+        _ready()
+        _as_one_of_two(run, keep)
         return
     if os.fork():
         os._exit(0)  # whoever started us reaps this process, and never has to reap another
     keeper = os.fork()
     if keeper == 0:
-        keep(run)
+        _as_one_of_two(run, keep)
     else:
-        serving.release()
-        guard(run, keeper)
+        signal.signal(signal.SIGTERM, _pass_on(keeper))
+        _ready()
+        _as_one_of_two(run, lambda run: guard(run, keeper))
+
+
+def _ready() -> None:
+    os.write(sys.stdout.fileno(), b"+")
+
+
+def _as_one_of_two(run: Run, task: Callable[[Run], None]) -> None:
+    """Do the task once the run has its directory; remove what its owner made if that was killed."""
+    sys.stdin.read()  # until the owner has made it, or was killed
+    try:
+        # Held by keeper and guardian alike: it is free when the last of them has cleaned up.
+        lock = Lifeline(run.keeper, shared=True)
+    except FileNotFoundError:
+        run.remove_unborn()
+        return
+    _say_errors_in(run.keeper_log)
+    task(run)
     lock.release()
 
 
@@ -49,23 +76,29 @@ def keep(run: Run) -> None:
     """Start the registry, tell of it, and wait until it is no longer needed; then clean up."""
     from pytest_registry.sharing import service
 
+    try:
+        serving = Lifeline(run.serving)
+    except BlockingIOError:
+        return  # another keeper does, whose starter was killed
     ends: queue.SimpleQueue[str] = queue.SimpleQueue()
     signal.signal(signal.SIGTERM, lambda *_: ends.put("asked to end"))
-    started = threading.Event()
+    started = _interruptible()
     _in_the_background(_wait_for_the_run, run, ends, started)
-    engine = service.start(run)
-    started.set()
+    engine = None
+    with contextlib.suppress(Abandoned):
+        engine = service.start(run)
+        started.set()
     _close_output()
     if engine is not None:
         _in_the_background(service.watch, run, engine)
         _in_the_background(service.sweep, run)
     ends.get()
     service.stop(run, engine)
+    serving.release()
 
 
 def guard(run: Run, keeper: int) -> None:
     """Wait for the keeper; if it was killed, tell so, and clean up in its place."""
-    signal.signal(signal.SIGTERM, _pass_on(keeper))
     _close_output()
     _, status = os.waitpid(keeper, 0)
     if os.waitstatus_to_exitcode(status) == 0:
@@ -79,23 +112,51 @@ def guard(run: Run, keeper: int) -> None:
 
 def _wait_for_the_run(run: Run, ends: queue.SimpleQueue[str], started: threading.Event) -> None:
     wait_until_released(run.life)
-    if not started.is_set() and not run.kept.exists():
-        _abandon(run)
     if not run.kept.exists():
         ends.put("the run ended")
+        if not started.is_set():
+            _abandon(run)
+
+
+def _interruptible() -> threading.Event:
+    """Let `_abandon` interrupt this thread, the main one, until the event is set."""
+    started = threading.Event()
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        if not started.is_set():
+            started.set()
+            raise Abandoned
+
+    if sys.platform != "win32":
+        signal.signal(signal.SIGUSR1, handler)
+    return started
 
 
 def _abandon(run: Run) -> None:
-    """End in the midst of a start, which may take minutes; the guardian cleans up."""
-    if not hasattr(os, "fork"):
+    """End a start that is under way, which may take minutes, and clean up after it.
+
+    The main thread does, while the guardian is there still: either of them can be killed. Where
+    there are no signals this thread does.
+    """
+    if sys.platform != "win32":
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+    else:
         from pytest_registry.sharing import service
 
         service.stop(run, None)
-    os._exit(1)
+        os._exit(1)
 
 
 def _in_the_background(task: Callable[..., None], *arguments: object) -> None:
     threading.Thread(target=task, args=arguments, daemon=True).start()
+
+
+def _say_errors_in(log: Path) -> None:
+    """Let what goes wrong from now on stand in the log."""
+    with contextlib.suppress(OSError):
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(file, sys.stderr.fileno())
+        os.close(file)
 
 
 def _close_output() -> None:
@@ -119,4 +180,4 @@ def _how_it_ended(status: int) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -28,16 +28,20 @@ class Lifeline:
     A child made by `fork` does not keep it: it closes its copy at once.
     """
 
-    def __init__(self, path: Path, *, kept_by_forks: bool = False) -> None:
-        """Take the lock; raises BlockingIOError where another process holds it."""
+    def __init__(self, path: Path, *, shared: bool = False) -> None:
+        """Take the lock; raises BlockingIOError where another process holds it.
+
+        Several processes hold a `shared` one at a time, where the platform knows such locks.
+        Raises FileNotFoundError where its directory is gone.
+        """
         self.path = path
         self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            _take(self._descriptor)
+            _take(self._descriptor, shared=shared)
         except OSError:
             self.release()
             raise
-        if not kept_by_forks and hasattr(os, "register_at_fork"):
+        if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self.release)
 
     def release(self) -> None:
@@ -47,14 +51,14 @@ class Lifeline:
             os.close(descriptor)
 
 
-def _take(descriptor: int, tries: int = 20) -> None:
+def _take(descriptor: int, *, shared: bool, tries: int = 20) -> None:
     """Take the lock, over the instants in which somebody else only looks whether it is held."""
     for _ in range(tries):
         with contextlib.suppress(OSError):
-            _try_lock(descriptor)
+            _try_lock(descriptor, shared=shared)
             return
         time.sleep(0.005)
-    _try_lock(descriptor)
+    _try_lock(descriptor, shared=shared)
 
 
 @contextlib.contextmanager
@@ -129,7 +133,7 @@ class Watch:
 
 if sys.platform == "win32":
 
-    def _try_lock(descriptor: int) -> None:
+    def _try_lock(descriptor: int, *, shared: bool = False) -> None:  # noqa: ARG001 - none here
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
     def _lock(descriptor: int) -> None:
@@ -142,8 +146,8 @@ if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 else:
 
-    def _try_lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _try_lock(descriptor: int, *, shared: bool = False) -> None:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_registry import options
+from pytest_registry import values
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import RegistryEnded, RegistryError
 from pytest_registry.images.image import Image
@@ -20,11 +20,12 @@ from pytest_registry.security.credentials import redacted
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import attach, cleanup, elsewhere, kept, state
 from pytest_registry.sharing.identity import known_as
+from pytest_registry.sharing.keeper_process import KeeperProcess
 from pytest_registry.sharing.last_words import last_words
 from pytest_registry.sharing.limiting import Say, limits_of
 from pytest_registry.sharing.once import made as once_made
 from pytest_registry.sharing.once import once
-from pytest_registry.sharing.owner import Owner
+from pytest_registry.sharing.owner import Owner, clean_up_after
 from pytest_registry.sharing.reporting import told_of
 from pytest_registry.sharing.run import Run, this_machine
 from pytest_registry.watch import Current, Watch
@@ -53,13 +54,30 @@ class Member:
 
     @property
     def run(self) -> Run:
-        """The run; the controller begins it now if it has not. Raises StateError."""
-        told = getattr(self._config, "workerinput", {}).get(WORKER_INPUT)
-        if told is not None:
-            return self._run_of_worker(json.loads(told))
+        """The run; the controller begins it now, and its registry, if it has not.
+
+        Raises StateError.
+        """
+        told = self._told_by_owner
+        return self._own(start=True).run if told is None else self._run_of_worker(json.loads(told))
+
+    @property
+    def settings(self) -> Settings:
+        """The run's settings, whether or not it has begun."""
+        if self._told_by_owner is not None:
+            return self.run.settings
+        return Settings.of(values.resolve(self._config))
+
+    @property
+    def _told_by_owner(self) -> str | None:
+        told: str | None = getattr(self._config, "workerinput", {}).get(WORKER_INPUT)
+        return told
+
+    def _own(self, *, start: bool) -> Owner:
+        """Own the run from now on, if this process does not yet."""
         if self._owner is None:
-            self._owner = Owner(Settings.of(options.resolve(self._config)))
-        return self._owner.run
+            self._owner = Owner(self.settings, start=start)
+        return self._owner
 
     @property
     def begun(self) -> Run | None:
@@ -69,22 +87,23 @@ class Member:
     def tell(self, workerinput: dict[str, Any]) -> None:
         """Tell a worker of the run, or why there is none (raised where a test asks)."""
         try:
-            told = {"run": self.run.to_json()}
+            told = {"run": self._own(start=False).run.to_json()}
         except RegistryError as error:
             told = {"error": state.error_to_json(error)}
         workerinput[WORKER_INPUT] = json.dumps(told)
 
     def registry(self) -> Registry:
         """The run's registry, started if this is the first process to ask."""
-        self._registry = self.registry_of(self.run)
+        run = self.run
+        self._registry = self.registry_of(run, self._owner.keeper if self._owner else None)
         return self._registry
 
-    def registry_of(self, run: Run) -> Registry:
+    def registry_of(self, run: Run, keeper: KeeperProcess | None) -> Registry:
         """A handle for the registry of a run, started if nobody has; raises what that raised.
 
         Its password is never shown by this process's reports from then on.
         """
-        registry = _registry_of(run, lambda: self.current, self._say)
+        registry = _registry_of(run, attach.attach(run, keeper), lambda: self.current, self._say)
         self._secrets += registry.credentials.secrets + registry.secrets
         return registry
 
@@ -172,9 +191,11 @@ class Member:
         return None
 
     def finish(self) -> None:
-        """End the run, if this process owns one, and wait until nothing of it is left."""
+        """End the run, if this process owns one or its owner was killed, and wait for its end."""
         if self._owner is not None:
             self._owner.finish()
+        elif "run" in (told := json.loads(self._told_by_owner or "{}")):
+            clean_up_after(Run.from_json(told["run"]))
 
     def _say(self, line: str) -> None:
         """With -v, tell whoever watches the run what it waits for, past pytest's capture."""
@@ -191,9 +212,8 @@ class Member:
         return self._told
 
 
-def _registry_of(run: Run, current: Callable[[], Current], say: Say) -> Registry:
+def _registry_of(run: Run, whole: Endpoint, current: Callable[[], Current], say: Say) -> Registry:
     """A handle for the registry of a run; `current` tells of the test that runs now."""
-    whole = attach.attach(run)
     endpoint, client_config = known_as(run, whole, current().worker)
     limits = (run.settings.pull_limit, run.settings.push_limit)
     registry = Registry(

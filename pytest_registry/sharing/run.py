@@ -20,6 +20,7 @@ from pytest_registry.settings import Settings
 from pytest_registry.sharing.directories import (
     private_directory,
     state_directory,
+    state_path,
     unwritable,
     write_private,
 )
@@ -47,37 +48,43 @@ class Run:
     owner_pid: int
 
     @classmethod
-    def create(cls, settings: Settings) -> tuple[Run, Lifeline]:
-        """A new run with a directory of its own (0700), and its life; raises StateError.
+    def planned(cls, settings: Settings) -> Run:
+        """A new run of this process, of which nothing is there yet."""
+        name = f"{os.getpid()}-{secrets.token_hex(6)}"
+        return cls(name, runs_path(settings) / name, settings, this_machine(), os.getpid())
+
+    def make(self) -> Lifeline:
+        """Make the run's directory (0700) and have its life; raises StateError.
 
         The directory gets its name only when its life is held: until then nobody sweeps it away.
         """
         for _ in range(TRIES):
             # The last run to end removes the empty directories above it, perhaps just now.
             try:
-                return cls._create(settings)
+                return self._make()
             except StateError as error:
                 if not isinstance(error.__cause__, FileNotFoundError):
                     raise
-        return cls._create(settings)
+        return self._make()
 
-    @classmethod
-    def _create(cls, settings: Settings) -> tuple[Run, Lifeline]:
-        base = runs_directory(settings)
-        name = f"{os.getpid()}-{secrets.token_hex(6)}"
-        run = cls(name, base / name, settings, this_machine(), os.getpid())
-        unborn = private_directory(base / f".{name}")
+    def _make(self) -> Lifeline:
+        runs_directory(self.settings)
         try:
-            write_private(unborn / "run.json", json.dumps(run.to_json()))
-            life = Lifeline(unborn / run.life.name)
-            unborn.rename(run.directory)
+            private_directory(self.unborn)
+            write_private(self.unborn / "run.json", json.dumps(self.to_json()))
+            life = Lifeline(self.unborn / self.life.name)
+            self.unborn.rename(self.directory)
         except (StateError, OSError) as error:
-            shutil.rmtree(unborn, ignore_errors=True)
-            remove_if_empty(base, settings)
+            self.remove_unborn()
             if isinstance(error, OSError):
-                raise unwritable(run.directory, error) from error
+                raise unwritable(self.directory, error) from error
             raise
-        return run, life
+        return life
+
+    def remove_unborn(self) -> None:
+        """Remove what was made of a run that came to nothing."""
+        shutil.rmtree(self.unborn, ignore_errors=True)
+        remove_if_empty(self.directory.parent, self.settings)
 
     @classmethod
     def read(cls, directory: Path) -> Run:
@@ -114,6 +121,11 @@ class Run:
     def file(self, name: str) -> Path:
         """A file in the run's directory."""
         return self.directory / name
+
+    @property
+    def unborn(self) -> Path:
+        """The run's directory while it is made."""
+        return self.directory.with_name(f".{self.id}")
 
     @property
     def life(self) -> Path:
@@ -223,7 +235,13 @@ class Run:
 
 def runs_directory(settings: Settings) -> Path:
     """The directory that holds a directory for each run of this user; raises StateError."""
-    return private_directory(state_directory(settings.state_dir) / "runs")
+    state_directory(settings.state_dir)
+    return private_directory(runs_path(settings))
+
+
+def runs_path(settings: Settings) -> Path:
+    """Where that directory is, or would be."""
+    return state_path(settings.state_dir) / "runs"
 
 
 def remove_if_empty(runs: Path, settings: Settings) -> None:

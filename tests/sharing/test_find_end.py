@@ -22,7 +22,8 @@ from pytest_registry.sharing.run import Run
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
     """A run of this process; nothing is started for it."""
-    made, life = Run.create(Settings.defaults(state_dir=str(tmp_path / "state")))
+    made = Run.planned(Settings.defaults(state_dir=str(tmp_path / "state")))
+    life = made.make()
     made.registry_log.write_text("its last line\n")
     yield made
     life.release()
