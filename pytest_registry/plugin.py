@@ -32,8 +32,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options at once, and bring in the fixtures."""
-    if options.any_given(config):
-        _check_options(config)
+    try:
+        options.resolve(config)
+    except options.error() as error:
+        raise pytest.UsageError(str(error)) from None
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(fixtures, "registry-fixtures")
@@ -97,16 +99,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     owner = getattr(config, "workerinput", {}).get(OWNER)
     if fixtures.MEMBER in config.stash or owner not in (None, os.getppid()):
         fixtures.member_of(config).finish()
-
-
-def _check_options(config: pytest.Config) -> None:
-    """Raise UsageError for a value that an option does not take."""
-    from pytest_registry import values
-
-    try:
-        values.resolve(config)
-    except values.OptionError as error:
-        raise pytest.UsageError(str(error)) from None
 
 
 class Announcer:
