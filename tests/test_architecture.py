@@ -59,7 +59,9 @@ HEAVY = {
     *("trustme", "cryptography", "rich", "redis"),
 }
 # Modules that need them on every other line. They are then imported lazily themselves.
-HEAVY_MODULES = {"clients.docker_sdk", "clients.containers", "clients.http_session"}
+HEAVY_MODULES = {
+    *("clients.docker_sdk", "clients.containers", "clients.http_session", "clients.ssh"),
+}
 
 LONGEST_FILE = 400
 NAMES_THAT_SAY_NOTHING = {"util", "utils", "helper", "helpers", "common", "misc"}

@@ -14,6 +14,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HttpWaitStrategy
 
+from pytest_registry.clients import ssh
 from pytest_registry.clients.engine_reach import HERE, Reach
 from pytest_registry.clients.environment import engine_environment, engines_own_authority
 
@@ -38,13 +39,15 @@ class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, se
         path: str = "/",
     ) -> None:
         """Say what to run; `port` is the container's own, `path` what must answer 200."""
+        environment = engine_environment()
         with (
             _environment_kept(),
             engines_own_authority() as only,
             _settings(_docker_auth_config=None, hub_image_name_prefix=""),
         ):
-            super().__init__(image, docker_client_kw={"environment": engine_environment()})
+            super().__init__(image, docker_client_kw=ssh.arguments(environment))
             self.get_docker_client().client.api.trust_env = not only
+        ssh.lead(self.get_docker_client().client, environment)
         self._port = port
         self._reach = reach
         self.ports[f"{port}/tcp"] = (reach.publish, None)

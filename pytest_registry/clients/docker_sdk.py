@@ -18,7 +18,7 @@ import requests.exceptions
 from docker.models.images import Image as EngineImage
 from docker.models.images import ImageCollection
 
-from pytest_registry.clients import engine_address, podman
+from pytest_registry.clients import engine_address, podman, ssh
 from pytest_registry.clients.engine_words import fail
 from pytest_registry.clients.environment import engine_environment, engines_own_authority
 from pytest_registry.errors import (
@@ -243,12 +243,14 @@ _Client = TypeVar("_Client", bound=docker.DockerClient)
 def _connect(kind: type[_Client], timeout: float) -> _Client:
     if not engine_address.is_likely():
         raise _no_engine("nobody listens where DOCKER_HOST, the context or the usual sockets are")
+    environment = engine_environment()
     try:
         with engines_own_authority() as only:
-            client: _Client = kind.from_env(
-                timeout=FIRST_TIMEOUT, environment=engine_environment(), use_ssh_client=True
-            )
+            client: _Client = kind.from_env(timeout=FIRST_TIMEOUT, **ssh.arguments(environment))
             client.api.trust_env = not only
+        ssh.lead(client, environment)
+    except RegistryError:
+        raise
     except Exception as error:  # a bare one for a broken context, others for odd addresses
         raise _no_engine(_first_line(error)) from error
     client.api.timeout = timeout

@@ -6,7 +6,6 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
 
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
@@ -34,12 +33,6 @@ def is_likely() -> bool:
     if scheme:
         return scheme != "unix" or _accepts(Path(path))
     return _is_named(found) or _accepts(DEFAULT_SOCKET)
-
-
-def daemon_name() -> str:
-    """The host name of an engine on another machine; empty for one on this machine."""
-    scheme, _, rest = (os.environ.get("DOCKER_HOST") or "").partition("://")
-    return (urlsplit(f"//{rest}").hostname or "") if scheme in ("tcp", "ssh", "https") else ""
 
 
 def user_plugins() -> list[str]:

@@ -68,7 +68,9 @@ HERE = Reach()
 def published(inspected: dict[str, Any], port: int, host: str = LOOPBACK) -> str:
     """HOST:PORT under which an inspected container's port is published; empty if it is not."""
     bindings = (inspected["NetworkSettings"]["Ports"] or {}).get(f"{port}/tcp")
-    return f"{host}:{bindings[0]['HostPort']}" if bindings else ""
+    if not bindings:
+        return ""
+    return f"{f'[{host}]' if ':' in host else host}:{bindings[0]['HostPort']}"
 
 
 def reach_of(client: docker.DockerClient) -> Reach:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_registry.clients import engine_address
 from pytest_registry.security.accounts import AccountsFile
 from pytest_registry.security.certificates import Certificates
 
@@ -55,7 +54,9 @@ class Security:
 
     def certificates(self) -> Certificates:
         """The run's certificates, made at the first call; raises Unsupported without trustme."""
-        host = engine_address.daemon_name()
+        from pytest_registry.clients.engine_reach import daemon_host_name
+
+        host = daemon_host_name()
         return Certificates.in_directory(self.directory, (host,) if host else ())
 
     def reached(self) -> dict[str, Any]:

@@ -153,6 +153,17 @@ def test_the_engines_machine_is_told_from_docker_host(
     assert daemon_host_name() == name
 
 
+@pytest.mark.parametrize(
+    ("host", "met"),
+    [("10.0.0.7", "10.0.0.7:32768"), ("docker", "docker:32768"), ("fd00::7", "[fd00::7]:32768")],
+)
+def test_a_published_port_is_met_at_the_engines_machine(host: str, met: str) -> None:
+    ports = {"5000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}]}
+    inspected = {"NetworkSettings": {"Ports": ports}}
+    assert engine_reach.published(inspected, 5000, host) == met
+    assert engine_reach.published(inspected, 80, host) == ""
+
+
 ID = "5f" * 32
 
 
