@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import time
 from collections.abc import Callable
 from http import HTTPStatus
@@ -45,6 +44,8 @@ def tail(log: Path, lines: int = 20) -> list[str]:
 
 def _problem(endpoint: Endpoint, deadline: float) -> str | None:
     """What keeps the registry from being ready, in words; None if it is."""
+    import http.client  # brings ssl; an embedded registry is ready without being asked
+
     timeout = min(ANSWER_TIMEOUT, max(FIRST_PAUSE, deadline - time.monotonic()))
     if endpoint.auth == "bearer" or endpoint.tls != "off":
         return _problem_for_client(endpoint, timeout)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import json
 import os
 import platform
@@ -254,6 +253,8 @@ def remove_if_empty(runs: Path, settings: Settings) -> None:
 
 def version() -> str:
     """The plugin's version."""
+    import importlib.metadata  # slow, and a keeper needs it for kept registries only
+
     return importlib.metadata.version("pytest-registry")
 
 
