@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import time
@@ -80,6 +79,8 @@ def pause(event: Event) -> None:
 
 async def pause_async(event: Event) -> None:
     """Suspend this task until the event; no thread is blocked, and cancelling leaves nothing."""
+    import asyncio  # whoever waits in a task has it; the others need not load it, and ssl with it
+
     loop = asyncio.get_running_loop()
     over = loop.create_future()
 
