@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pytest_registry.clients.docker_sdk import LoggedInClient
     from pytest_registry.clients.oci import OciClient
     from pytest_registry.errors import RegistryError
-    from pytest_registry.fixtures import Push
     from pytest_registry.gate.fault import Fault
     from pytest_registry.gate.remote import ActiveFault
     from pytest_registry.gate.throttle import Throttle
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_registry.registry import Registry
     from pytest_registry.report.requests import Requests
     from pytest_registry.report.traffic import LoggedRequest
+    from pytest_registry.sample import Push
     from pytest_registry.security.credentials import Credentials
 
 _MODULES = {
@@ -34,7 +34,7 @@ _MODULES = {
     "LoggedInClient": "clients.docker_sdk",
     "LoggedRequest": "report.traffic",
     "OciClient": "clients.oci",
-    "Push": "fixtures",
+    "Push": "sample",
     "Registry": "registry",
     "RegistryError": "errors",
     "Requests": "report.requests",

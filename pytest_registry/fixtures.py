@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from inspect import BoundArguments
-
     from pytest_registry.clients.cli import DockerCommand
     from pytest_registry.clients.containers import WebContainer
     from pytest_registry.clients.docker_sdk import LoggedInClient
@@ -20,13 +18,10 @@ if TYPE_CHECKING:
     from pytest_registry.clients.oci import OciClient
     from pytest_registry.gate.remote import ActiveFault
     from pytest_registry.images.image import Image
-    from pytest_registry.images.source import ImageSource
     from pytest_registry.limits.operations import Limits
     from pytest_registry.registry import Registry
+    from pytest_registry.sample import Push
     from pytest_registry.sharing.member import Member
-
-NGINX_REPOSITORY = "samples/nginx"
-
 
 MEMBER = pytest.StashKey["Member"]()
 
@@ -39,20 +34,6 @@ BEHIND_MARKS = {
 """A mark, and the fixture that does what it says."""
 
 
-class Push(Protocol):
-    """What the `registry_push` fixture is."""
-
-    def __call__(
-        self,
-        source: str | Path | ImageSource | None = None,
-        repository: str | None = None,
-        tag: str = "latest",
-        *,
-        platform: str | None = None,
-    ) -> Image:
-        """Push; see the fixture."""
-
-
 def member_of(config: pytest.Config) -> Member:
     """This process's part in the run; made, with all that it imports, when it is first needed."""
     if MEMBER not in config.stash:
@@ -60,20 +41,6 @@ def member_of(config: pytest.Config) -> Member:
 
         config.stash[MEMBER] = Member(config)
     return config.stash[MEMBER]
-
-
-def bound(mark: pytest.Mark, function: Callable[..., object]) -> BoundArguments:
-    """The mark's arguments for a function; raises OptionError where it does not take them."""
-    from inspect import signature
-
-    try:
-        return signature(function).bind(*mark.args, **mark.kwargs)
-    except TypeError as error:
-        from pytest_registry.errors import OptionError
-
-        raise OptionError(
-            f"read the mark {mark.name}", str(error), "see what it takes with pytest --markers"
-        ) from None
 
 
 @pytest.fixture(scope="session")
@@ -201,24 +168,9 @@ def registry_push(
     `registry_push("nginx")`: the source is as for `registry.push`, the sample image if none is
     given. Another `repository` than `NAMESPACE/NAME` may be given.
     """
-    from pytest_registry.registry import repository_of
-    from pytest_registry.sample import push_or_sample
+    from pytest_registry.sample import pusher
 
-    settings = member_of(request.config).run.settings
-
-    def push(
-        source: str | Path | ImageSource | None = None,
-        repository: str | None = None,
-        tag: str = "latest",
-        *,
-        platform: str | None = None,
-    ) -> Image:
-        if repository is None:
-            name = repository_of(settings.sample_image if source is None else source)
-            repository = f"{registry_namespace}/{name}"
-        return push_or_sample(registry, settings, source, repository, tag, platform=platform)
-
-    return push
+    return pusher(registry, member_of(request.config).run.settings, registry_namespace)
 
 
 @pytest.fixture
@@ -229,27 +181,10 @@ def registry_images(request: pytest.FixtureRequest, registry: Registry) -> list[
     run, before the test, whether or not it asks for this fixture. Without a source it is the
     sample image.
     """
-    from pytest_registry.sample import push_or_sample
-
-    member = member_of(request.config)
-
-    def push(
-        source: str | Path | ImageSource | None = None,
-        *,
-        repository: str = NGINX_REPOSITORY,
-        tag: str = "latest",
-        platform: str | None = None,
-    ) -> Image:
-        name = f"push {source!r} {repository}:{tag} {platform}"
-        return member.once(
-            name,
-            lambda: push_or_sample(
-                registry, member.run.settings, source, repository, tag, platform=platform
-            ),
-        )
+    from pytest_registry.sharing.marks import pushed
 
     marks = request.node.iter_markers("push_image")
-    return [push(*given.args, **given.kwargs) for given in (bound(mark, push) for mark in marks)]
+    return pushed(marks, registry, member_of(request.config))
 
 
 @pytest.fixture
@@ -260,9 +195,9 @@ def registry_limits(request: pytest.FixtureRequest, registry: Registry) -> Itera
     the seconds that took. Without the mark it is `registry.limits`; with it, pushes and pulls of
     the plugin's own clients in this test keep to the narrower limits too.
     """
-    mark = request.node.get_closest_marker("registry_limits")
-    given = bound(mark, registry.narrowed) if mark else None
-    with registry.narrowed(*given.args, **given.kwargs) if given else nullcontext():
+    from pytest_registry.sharing.marks import narrowed
+
+    with narrowed(request.node.get_closest_marker("registry_limits"), registry):
         yield registry.limits
 
 
@@ -308,14 +243,9 @@ def registry_nginx_image(request: pytest.FixtureRequest, registry: Registry) -> 
     `synthetic`: why it is a made-up image and not nginx, empty if it is nginx. That happens only
     where neither an engine nor the upstream registry has it and no other one was asked for.
     """
-    from pytest_registry.sample import push_or_sample
-    from pytest_registry.sharing.member import SAMPLE
+    from pytest_registry.sharing.marks import sample_image
 
-    member = member_of(request.config)
-    settings = member.run.settings
-    return member.once(
-        SAMPLE, lambda: push_or_sample(registry, settings, None, NGINX_REPOSITORY, "latest")
-    )
+    return sample_image(registry, member_of(request.config))
 
 
 @pytest.fixture(scope="session")

@@ -32,10 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options at once, and bring in the fixtures."""
-    try:
-        options.resolve(config)
-    except options.error() as error:
-        raise pytest.UsageError(str(error)) from None
+    if options.any_given(config):
+        _check_options(config)
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(fixtures, "registry-fixtures")
@@ -45,9 +43,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Let marks do their work even where a test does not ask for the fixtures behind them."""
+    marks = {mark.name for mark in item.iter_markers()}
+    names: list[str] = getattr(item, "fixturenames", [])
     for mark, fixture in fixtures.BEHIND_MARKS.items():
-        names: list[str] = getattr(item, "fixturenames", [])
-        if item.get_closest_marker(mark) is not None and fixture not in names:
+        if mark in marks and fixture not in names:
             names.append(fixture)
 
 
@@ -99,6 +98,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     owner = getattr(config, "workerinput", {}).get(OWNER)
     if fixtures.MEMBER in config.stash or owner not in (None, os.getppid()):
         fixtures.member_of(config).finish()
+
+
+def _check_options(config: pytest.Config) -> None:
+    """Raise UsageError for a value that an option does not take."""
+    from pytest_registry import values
+
+    try:
+        values.resolve(config)
+    except values.error() as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 class Announcer:

@@ -4,15 +4,51 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_registry.errors import TransferError
 from pytest_registry.images.image import Image
-from pytest_registry.registry import Registry
+from pytest_registry.registry import Registry, repository_of
 from pytest_registry.settings import Settings
 
 if TYPE_CHECKING:
     from pytest_registry.images.source import ImageSource
+
+
+NGINX_REPOSITORY = "samples/nginx"
+"""Where the sample image stands in the registry."""
+
+
+class Push(Protocol):
+    """What the `registry_push` fixture is."""
+
+    def __call__(
+        self,
+        source: str | Path | ImageSource | None = None,
+        repository: str | None = None,
+        tag: str = "latest",
+        *,
+        platform: str | None = None,
+    ) -> Image:
+        """Push; see the fixture."""
+
+
+def pusher(registry: Registry, settings: Settings, namespace: str) -> Push:
+    """A function that pushes into a namespace, unless it is told a repository."""
+
+    def push(
+        source: str | Path | ImageSource | None = None,
+        repository: str | None = None,
+        tag: str = "latest",
+        *,
+        platform: str | None = None,
+    ) -> Image:
+        if repository is None:
+            name = repository_of(settings.sample_image if source is None else source)
+            repository = f"{namespace}/{name}"
+        return push_or_sample(registry, settings, source, repository, tag, platform=platform)
+
+    return push
 
 
 def push_or_sample(

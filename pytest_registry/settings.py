@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_registry.errors import OptionError
-from pytest_registry.options import DEFAULT, OPTIONS, Option, Value, parse
+from pytest_registry.options import OPTIONS, Option
+from pytest_registry.values import DEFAULT, Value, parse
 
 RUN_ONLY = frozenset(
     {

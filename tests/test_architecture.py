@@ -38,6 +38,7 @@ LAYERS = (
     ("limits",),
     ("report",),
     ("settings",),
+    ("values",),
     ("options",),
     ("oci", "security"),
     ("errors",),
@@ -51,7 +52,7 @@ KNOWS_ONLY = {
 }
 ENGINES = {"engines.container", "engines.embedded", "engines.external"}
 
-MAY_IMPORT_PYTEST = {"plugin", "fixtures", "options", "sharing", "report.terminal"}
+MAY_IMPORT_PYTEST = {"plugin", "fixtures", "options", "values", "sharing", "report.terminal"}
 
 # Imported inside the functions that need them: a run that uses no registry pays nothing for them.
 HEAVY = {

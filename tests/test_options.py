@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pytest_registry import options
+from pytest_registry import values
 from pytest_registry.errors import OptionError
-from pytest_registry.options import DEFAULT, OPTIONS, Option, Value, resolve
+from pytest_registry.options import OPTIONS, Option
 from pytest_registry.settings import Settings
+from pytest_registry.values import DEFAULT, Value, accept, resolve
 
 NAMES = [option.name for option in OPTIONS]
 # Of these each option takes the first that it accepts and that is not its default.
@@ -39,7 +41,9 @@ def option(name: str) -> Option:
 def text_for(each: Option) -> str:
     """A text that the option accepts and that is not its default."""
     return next(
-        text for text in TEXTS if accepted_by(each.parse, text) not in (ValueError, each.default)
+        text
+        for text in TEXTS
+        if accepted_by(partial(accept, each), text) not in (ValueError, each.default)
     )
 
 
@@ -60,7 +64,7 @@ def test_each_option_is_a_flag_a_variable_and_an_ini_value_and_keeps_its_source(
 ) -> None:
     each = option(name)
     text = text_for(each)
-    value = each.parse(text)
+    value = accept(each, text)
     found = resolve(config(pytester, flag(each, text)), {})[name]
     assert found == Value(value, f"the command line's {each.flag}")
     found = resolve(config(pytester), {each.env: text})[name]
@@ -173,30 +177,30 @@ def accepted_by(parse: Callable[[str], Any], text: str) -> Any:
 
 @given(st.text() | st.floats().map(str) | st.integers().map(str))
 def test_seconds_are_positive_and_finite_or_refused(text: str) -> None:
-    value = accepted_by(options.seconds, text)
+    value = accepted_by(values.seconds, text)
     assert value is ValueError or (value > 0 and math.isfinite(value))
 
 
 @given(st.floats(min_value=1e-6, max_value=1e9))
 def test_any_positive_number_is_accepted_as_seconds(number: float) -> None:
-    assert options.seconds(repr(number)) == number
+    assert values.seconds(repr(number)) == number
 
 
 @given(st.text() | st.integers().map(str))
 @example("9" * 5000)
 @example("00")
 def test_a_limit_is_at_least_one_or_none_or_refused(text: str) -> None:
-    value = accepted_by(options.limit, text)
+    value = accepted_by(values.limit, text)
     assert value is ValueError or value is None or value >= 1
 
 
 @given(st.integers(min_value=1, max_value=999_999), st.sampled_from(["", " ", "0", "00"]))
 def test_a_limit_may_be_written_with_blanks_and_zeros(number: int, before: str) -> None:
-    assert options.limit(f"{before}{number} ") == number
+    assert values.limit(f"{before}{number} ") == number
 
 
-@given(st.text(max_size=5) | st.sampled_from(sorted(options.TRUE | options.FALSE)))
+@given(st.text(max_size=5) | st.sampled_from(sorted(values.TRUE | values.FALSE)))
 def test_a_switch_is_on_off_or_refused_in_any_case_of_letters(text: str) -> None:
-    value = accepted_by(options.switch, text)
-    assert value is ValueError or value == (text.strip().lower() in options.TRUE)
-    assert accepted_by(options.switch, text.upper().lower()) in (value, ValueError)
+    value = accepted_by(values.switch, text)
+    assert value is ValueError or value == (text.strip().lower() in values.TRUE)
+    assert accepted_by(values.switch, text.upper().lower()) in (value, ValueError)

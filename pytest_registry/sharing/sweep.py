@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_registry.errors import RegistryError
-from pytest_registry.options import registry_url
+from pytest_registry.values import registry_url
 
 if TYPE_CHECKING:
     from pytest_registry.clients.oci import OciClient

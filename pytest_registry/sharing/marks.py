@@ -1,0 +1,67 @@
+"""What is pushed once per run, and what a test's marks ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from inspect import BoundArguments, signature
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_registry.errors import OptionError
+from pytest_registry.images.image import Image
+from pytest_registry.registry import Registry
+from pytest_registry.sample import NGINX_REPOSITORY, push_or_sample
+from pytest_registry.sharing.member import SAMPLE, Member
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_registry.images.source import ImageSource
+
+
+def sample_image(registry: Registry, member: Member) -> Image:
+    """The sample image; raises what a push raises."""
+    settings = member.run.settings
+    return member.once(
+        SAMPLE, lambda: push_or_sample(registry, settings, None, NGINX_REPOSITORY, "latest")
+    )
+
+
+def bound(mark: pytest.Mark, function: Callable[..., object]) -> BoundArguments:
+    """The mark's arguments for a function; raises OptionError where it does not take them."""
+    try:
+        return signature(function).bind(*mark.args, **mark.kwargs)
+    except TypeError as error:
+        raise OptionError(
+            f"read the mark {mark.name}", str(error), "see what it takes with pytest --markers"
+        ) from None
+
+
+def pushed(marks: Iterable[pytest.Mark], registry: Registry, member: Member) -> list[Image]:
+    """The images of `push_image` marks, each pushed once per run; raises what a push raises."""
+
+    def push(
+        source: str | Path | ImageSource | None = None,
+        *,
+        repository: str = NGINX_REPOSITORY,
+        tag: str = "latest",
+        platform: str | None = None,
+    ) -> Image:
+        name = f"push {source!r} {repository}:{tag} {platform}"
+        return member.once(
+            name,
+            lambda: push_or_sample(
+                registry, member.run.settings, source, repository, tag, platform=platform
+            ),
+        )
+
+    return [push(*given.args, **given.kwargs) for given in (bound(mark, push) for mark in marks)]
+
+
+def narrowed(mark: pytest.Mark | None, registry: Registry) -> AbstractContextManager[object]:
+    """A context in which a `registry_limits` mark holds, if there is one."""
+    if mark is None:
+        return nullcontext()
+    given = bound(mark, registry.narrowed)
+    return registry.narrowed(*given.args, **given.kwargs)

@@ -1,0 +1,224 @@
+"""Which value of an option counts, and what it may be.
+
+A value is taken from the command line, else the environment, else the ini file, else the default,
+and keeps its source, so that an error can say where a bad value stands. Passwords are never flags
+or ini values: both end up in process lists and in version control.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from pytest_registry.options import OPTIONS, Option
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_registry.errors import OptionError
+
+DEFAULT = "the default"
+"""The source of a value that nobody gave."""
+
+TRUE = frozenset({"1", "true", "yes", "on"})
+FALSE = frozenset({"0", "false", "no", "off", ""})
+
+MOST_DIGITS = 9
+"""Digits of a number; more are a slip of the hand."""
+
+
+class Value(NamedTuple):
+    """A resolved option and where it came from, in words."""
+
+    value: Any
+    source: str
+
+
+def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> dict[str, Value]:
+    """Every option's value with its source; raises OptionError for a value that is not accepted."""
+    values = {option.name: _resolve(option, config, environ) for option in OPTIONS}
+    return _together(values)
+
+
+def parse(option: Option, given: str, source: str) -> Any:
+    """The option's value for a text; raises OptionError with where it came from."""
+    try:
+        return accept(option, given)
+    except ValueError as accepted:
+        raise error()(
+            f"use {without_password(given)!r} as the registry's {option.name}",
+            f"it came from {source}, which takes {accepted}",
+            "give another value there, or leave it out"
+            + ("" if option.default is None else f" for {option.default!r}"),
+        ) from None
+
+
+def error() -> type[OptionError]:
+    """What `resolve` raises; an `except` clause asks for it, and imports it, only if it must."""
+    from pytest_registry.errors import OptionError
+
+    return OptionError
+
+
+def accept(option: Option, given: str) -> Any:
+    """The option's value for a text; raises ValueError with what is accepted."""
+    if isinstance(option.kind, tuple):
+        return one_of(given, option.kind)
+    return KINDS[option.kind](given)
+
+
+def _resolve(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> Value:
+    candidates = (
+        (config.getoption(option.flag), f"the command line's {option.flag}"),
+        (environ.get(option.env), f"the environment's {option.env}"),
+        (config.getini(option.ini), f"the ini file's {option.ini}"),
+    )
+    for given, source in candidates:
+        if given is not None:
+            return Value(parse(option, given, source), source)
+    return Value(option.default, DEFAULT)
+
+
+def _together(values: dict[str, Value]) -> dict[str, Value]:
+    """See that the values can be together; a URL chooses the engine external."""
+    engine, url, limits = values["engine"], values["url"], values["limits_url"]
+    if url.value is not None and engine.value == "auto":
+        values["engine"] = Value("external", url.source)
+    elif url.value is not None and engine.value != "external":
+        raise error()(
+            f"use the registry at {url.value}",
+            f"{url.source} names it, but {engine.source} asks for the engine {engine.value}",
+            "leave one of them out, or give --registry-engine=external",
+        )
+    elif url.value is None and engine.value == "external":
+        raise error()(
+            "use a registry that runs already",
+            f"{engine.source} asks for the engine external, but nothing says where it is",
+            "give --registry-url https://HOST[:PORT][/PREFIX]",
+        )
+    shown = without_password(limits.value or "")
+    if shown != (limits.value or "") and "environment" not in limits.source:
+        raise error()(
+            f"take the password for {shown} from {limits.source}",
+            "it would be seen in lists of processes, or be kept under version control",
+            "give the address by the environment's PYTEST_REGISTRY_LIMITS_URL",
+        )
+    return values
+
+
+def without_password(url: str) -> str:
+    """An address as it may be shown; any other text is returned as it is."""
+    return re.sub(r"(?<=://).*@|(?<=[?&]password=)[^&]*", "***@", url)
+
+
+# The kinds of values that the table names: each raises ValueError with what is accepted.
+
+
+def text(given: str) -> str:
+    """Take any text but an empty one."""
+    if not given.strip():
+        raise ValueError("a text that is not empty")
+    return given.strip()
+
+
+def image_name(given: str) -> str:
+    """Take an image's name as the docker command does, or its id."""
+    from pytest_registry.errors import InvalidReference
+    from pytest_registry.oci.names import Reference
+
+    try:
+        Reference.parse(given.strip())
+    except InvalidReference as error:
+        raise ValueError(f"an image's name, [REGISTRY/]NAME[:TAG] ({error.happened})") from None
+    return given.strip()
+
+
+def registry_host(given: str) -> str:
+    """Take a registry's host name as it stands in a reference."""
+    from pytest_registry.oci.names import is_host
+
+    if not is_host(given.strip()):
+        raise ValueError("a registry's HOST[:PORT], without a scheme or path")
+    return given.strip()
+
+
+def registry_url(given: str) -> str:
+    """Take the address of a registry that runs already, with a prefix for what is pushed there."""
+    from pytest_registry.oci.names import is_host, is_repository
+
+    parts = urlsplit(given.strip())
+    prefix = parts.path.strip("/")
+    if (
+        parts.scheme not in {"http", "https"}
+        or not is_host(parts.netloc)
+        or not (prefix == "" or is_repository(prefix))
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValueError(
+            "http or https://HOST[:PORT][/PREFIX] without a user name (it and the password are"
+            " PYTEST_REGISTRY_USERNAME and PYTEST_REGISTRY_PASSWORD in the environment)"
+        )
+    return f"{parts.scheme}://{parts.netloc}/{prefix}".rstrip("/")
+
+
+def limits_url(given: str) -> str:
+    """Take the address of a Redis as the redis package does."""
+    if urlsplit(given.strip()).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("redis://HOST[:PORT][/DB], rediss://... for TLS, or unix://PATH")
+    return given.strip()
+
+
+def switch(given: str) -> bool:
+    """Take yes or no in the usual spellings."""
+    lowered = given.strip().lower()
+    if lowered not in TRUE | FALSE:
+        raise ValueError("one of 1, true, yes, on, 0, false, no, off")
+    return lowered in TRUE
+
+
+def seconds(given: str) -> float:
+    """Take a positive, finite number of seconds."""
+    try:
+        value = float(given)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise ValueError("a positive number of seconds")
+    return value
+
+
+def limit(given: str) -> int | None:
+    """Take a number of operations; 0 or `none` is unlimited."""
+    lowered = given.strip().lower()
+    if lowered == "none":
+        return None
+    if not lowered.isdecimal() or len(lowered) > MOST_DIGITS:
+        raise ValueError("a whole number of at least 1, or 0 or none for unlimited")
+    return int(lowered) or None
+
+
+def report_path(given: str) -> str:
+    """Take the path of a page; it is absolute from here on, for every process."""
+    if not given.strip().endswith(".html"):
+        raise ValueError("a path that ends in .html")
+    return os.path.abspath(given.strip())  # noqa: PTH100 - resolves no links
+
+
+def one_of(given: str, accepted: tuple[str, ...]) -> str:
+    """Take one of the accepted words."""
+    if given not in accepted:
+        raise ValueError(f"one of {', '.join(accepted)}")
+    return given
+
+
+KINDS = {
+    kind.__name__: kind
+    for kind in (
+        *(text, image_name, registry_host, registry_url, limits_url, switch, seconds, limit),
+        *(report_path,),
+    )
+}
