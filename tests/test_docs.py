@@ -62,6 +62,14 @@ def test_every_python_snippet_of_the_site_is_included_from_a_file_that_is_run() 
             assert (page.parent / included).resolve().is_relative_to(ROOT / "examples")
 
 
+@pytest.mark.parametrize(
+    "path", sorted((DOCS / "before").glob("*.txt")), ids=lambda path: path.stem
+)
+def test_what_a_suite_was_before_is_python_too(path: Path) -> None:
+    """Their libraries need Docker Hub, or a port of their own: they are shown and not run."""
+    assert any(isinstance(node, ast.FunctionDef) for node in ast.parse(path.read_text()).body)
+
+
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_ready_made_ci_files_follow_their_schemas(name: str) -> None:
     checked = subprocess.run(
