@@ -69,7 +69,7 @@ class EngineUnavailable(RegistryError):
 
 
 class StartError(RegistryError):
-    """The registry was started but never answered with its credentials."""
+    """A registry, or a container of a pushed image, was started but never answered as it should."""
 
     section = "no-start"
 

@@ -295,11 +295,13 @@ class Registry(Assertions, Watched):
             return self.image(repository, tag)
 
     @contextlib.contextmanager
-    def run(self, image: Image, *, port: int = 80, path: str = "/") -> Iterator[WebContainer]:
-        """A container of a pushed image that serves HTTP, ready to answer at its `url`.
+    def run(
+        self, image: Image, *, port: int = 80, path: str = "/", timeout: float = 60.0
+    ) -> Iterator[WebContainer]:
+        """A container of a pushed image, pulled first, that serves HTTP at its `url`.
 
-        It is pulled from this registry first. `port` is the container's own, and `path` must
-        answer 200. Raises EngineUnavailable, PullError, Unsupported for a synthetic image.
+        `path` on its own `port` must answer 200 within `timeout` seconds. Raises EngineUnavailable,
+        PullError, StartError, Unsupported for a synthetic image.
         """
         if image.synthetic:
             raise Unsupported(
@@ -321,6 +323,7 @@ class Registry(Assertions, Watched):
                 reach=reach_of(self.docker),
                 labels=self._around.labels,
                 path=path,
+                timeout=timeout,
             )
             container.start()
         try:
@@ -359,9 +362,8 @@ class Registry(Assertions, Watched):
     def _found(self, source: str | Path | ImageSource, platform: str | None) -> ImageSource:
         from pytest_registry.images.sources import resolve
 
-        found = resolve(
-            source, connect=self._reach, upstream=self._around.upstream, platform=platform
-        )
+        upstream = self._around.upstream
+        found = resolve(source, connect=self._reach, upstream=upstream, platform=platform)
         found.root()
         return found
 

@@ -7,16 +7,75 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from typing import Any
 
+import urllib3
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
-from testcontainers.core.wait_strategies import HttpWaitStrategy
+from testcontainers.core.waiting_utils import WaitStrategy, WaitStrategyTarget
 
 from pytest_registry.clients import ssh
 from pytest_registry.clients.engine_reach import HERE, Reach
 from pytest_registry.clients.environment import engine_environment, engines_own_authority
+from pytest_registry.errors import StartError
+
+POLL = 0.02
+ANSWER_TIMEOUT = 5.0
+LAST_LINES = 5
+
+
+class Serving(WaitStrategy):  # type: ignore[misc] # followed as Any, see pyproject.toml
+    """Wait until a path answers 200, but no longer than its container runs.
+
+    testcontainers' own asks once a second, goes on for two minutes after the container has ended,
+    and then knows neither its exit status nor what it said.
+    """
+
+    def __init__(self, path: str, timeout: float) -> None:
+        """Say what must answer, and within how many seconds."""
+        super().__init__()
+        self._path = path
+        self._timeout = timeout
+
+    def wait_until_ready(self, container: WaitStrategyTarget) -> None:
+        """Return when it answers; raises StartError."""
+        deadline = time.monotonic() + self._timeout
+        pool = urllib3.PoolManager(retries=False, timeout=ANSWER_TIMEOUT)
+        with pool:
+            while True:
+                wrapped = container.get_wrapped_container()
+                wrapped.reload()
+                if wrapped.status not in ("created", "running"):
+                    status = wrapped.attrs["State"]["ExitCode"]
+                    raise _not_serving(wrapped, f"it ended with exit status {status}")
+                problem = self._problem(pool, f"{container.url}{self._path}")
+                if problem is None:
+                    return
+                if time.monotonic() >= deadline:
+                    raise _not_serving(wrapped, f"{problem}, after {self._timeout:g} s")
+                time.sleep(POLL)
+
+    @staticmethod
+    def _problem(pool: urllib3.PoolManager, url: str) -> str | None:
+        try:
+            status = pool.request("GET", url, redirect=True).status
+        except urllib3.exceptions.HTTPError as error:
+            return f"{url} does not answer ({type(error).__name__})"
+        return None if status == HTTPStatus.OK else f"{url} answered {status}"
+
+
+def _not_serving(container: Any, happened: str) -> StartError:
+    said = container.logs(tail=LAST_LINES).decode("utf-8", "replace").strip().splitlines()
+    told = "; its last lines: " + " | ".join(said) if said else "; it said nothing"
+    return StartError(
+        f"run a container of {container.attrs['Config']['Image']}",
+        happened + told,
+        "name the port that it serves on and a path that answers 200; give a slow one more seconds"
+        " with `timeout`",
+    )
 
 
 class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, see pyproject.toml
@@ -37,8 +96,9 @@ class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, se
         labels: Mapping[str, str],
         reach: Reach = HERE,
         path: str = "/",
+        timeout: float = 60.0,
     ) -> None:
-        """Say what to run; `port` is the container's own, `path` what must answer 200."""
+        """Say what to run; `port` is the container's own, `path` what must answer 200 in time."""
         environment = engine_environment()
         with (
             _environment_kept(),
@@ -53,10 +113,10 @@ class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, se
         self.ports[f"{port}/tcp"] = (reach.publish, None)
         network = {"network": reach.network} if reach.network else {}
         self.with_kwargs(labels=dict(labels), **network)
-        self.waiting_for(HttpWaitStrategy(port, path).for_status_code(200))
+        self.waiting_for(Serving(path, timeout))
 
     def start(self) -> WebContainer:
-        """Start, and wait until it answers; what was started is removed where it does not."""
+        """Start, and wait until it answers; raises StartError, and removes it where it does not."""
         with _settings(ryuk_disabled=True):
             try:
                 super().start()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_registry.errors import StartError
+
 if TYPE_CHECKING:
     import docker
 
@@ -55,13 +57,32 @@ def test_a_container_answers_where_it_says_and_leaves_settings_and_environment_a
     assert {name: getattr(testcontainers_config, name) for name in settings} == settings
 
 
+@pytest.mark.parametrize(
+    ("port", "path", "happened"),
+    [
+        (80, "/no/such/page", r"http://127\.0\.0\.1:\d+/no/such/page answered 404, after 1 s"),
+        (81, "/", r"http://127\.0\.0\.1:\d+/ does not answer \(\w+\), after 1 s"),
+    ],
+)
 def test_a_container_that_does_not_answer_as_asked_is_removed(
+    engine: docker.DockerClient, ci_nginx_image: str, port: int, path: str, happened: str
+) -> None:
+    from pytest_registry.clients.containers import WebContainer
+
+    container = WebContainer(ci_nginx_image, port=port, labels=LABELS, path=path, timeout=1)
+    with pytest.raises(StartError, match=happened) as caught:
+        container.start()
+    assert f"could not run a container of {ci_nginx_image}: " in str(caught.value)
+    assert ours(engine) == []
+
+
+def test_a_container_that_ends_is_not_waited_for_and_its_last_words_are_told(
     engine: docker.DockerClient, ci_nginx_image: str
 ) -> None:
     from pytest_registry.clients.containers import WebContainer
 
-    container = WebContainer(ci_nginx_image, port=80, labels=LABELS, path="/no/such/page")
-    container._wait_strategy.with_startup_timeout(1)
-    with pytest.raises(Exception, match=r"ready|timeout|seconds"):
+    container = WebContainer(ci_nginx_image, port=80, labels=LABELS, timeout=3600)
+    container.with_command(["nginx", "-c", "/no/such/file"])
+    with pytest.raises(StartError, match=r"it ended with exit status 1; .*no/such"):
         container.start()
     assert ours(engine) == []
