@@ -4,6 +4,9 @@ Read it with the specification at hand. `routes.py` is its table of endpoints, `
 of error codes; `base`, `blobs`, `uploads`, `manifests`, `tags`, `referrers` and `catalog` are its
 nouns, functions from request to response that know nothing of sockets. `application` stands before
 them, `connection` speaks HTTP, `server` owns the socket and the threads, `store` holds the content.
+
+Its data are named tuples, here and in `oci`: a frozen data class takes six times as long to make,
+and the module `dataclasses` a tenth of the server's start.
 """
 
 from pytest_registry.server.authentication import Account, Authenticator, Challenge
