@@ -57,9 +57,13 @@ def _rebuild(
 class OptionError(RegistryError):
     """An option, environment variable, ini value or marker argument is not acceptable."""
 
+    section = "option"
+
 
 class InvalidReference(RegistryError, ValueError):
     """A repository, tag, digest or reference does not follow the specification's grammar."""
+
+    section = "bad-name"
 
 
 class EngineUnavailable(RegistryError):
@@ -94,6 +98,8 @@ class AuthenticationFailed(RegistryError):
 
 class TransferError(RegistryError):
     """A push, pull or copy failed."""
+
+    section = "transfer-failed"
 
 
 class PushError(TransferError):
@@ -168,6 +174,10 @@ class SlotTimeout(RegistryError):
 class SlotLost(RegistryError):
     """The right to a slot ended while its operation still ran: others may have been let in."""
 
+    section = "slot-lost"
+
 
 class Unsupported(RegistryError):
     """The engine or registry in use cannot do this; the message names one that can."""
+
+    section = "not-supported"

@@ -300,7 +300,8 @@ def test_each_operation_leaves_one_record(base: Path) -> None:
     assert (done.transferred, done.outcome, done.waited, done.error) == (1024, "done", 0.0, "")
     assert before <= done.start <= time.time()
     assert 0.05 <= done.duration < 10
-    assert (failed.outcome, failed.error) == ("failed", "PullError: could not pull a: it broke")
+    assert failed.outcome == "failed"
+    assert failed.error.startswith("PullError: could not pull a: it broke")
     assert (foreign.outcome, foreign.error) == ("failed", "ValueError")
     assert (late.outcome, late.duration) == ("timeout", 0.0)
     assert late.waited >= 0.1
