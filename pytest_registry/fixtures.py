@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pytest_registry.sharing.member import Member
 
 MEMBER = pytest.StashKey["Member"]()
+SETTING_UP = pytest.StashKey[list[pytest.FixtureRequest]]()
+"""The fixtures that are being set up, each asked for by the one before it."""
+ITEM = pytest.StashKey[pytest.Item]()
+"""The test that runs, or ran last."""
 
 BEHIND_MARKS = {
     "registry_needs": "registry_needs",
@@ -41,6 +45,12 @@ def member_of(config: pytest.Config) -> Member:
 
         config.stash[MEMBER] = Member(config)
     return config.stash[MEMBER]
+
+
+def asking(config: pytest.Config) -> pytest.FixtureRequest | pytest.Item | None:
+    """Who asks now: the innermost fixture that is being set up, else the test that runs."""
+    fixtures = config.stash.get(SETTING_UP, [])
+    return fixtures[-1] if fixtures else config.stash.get(ITEM, None)
 
 
 @pytest.fixture(scope="session")
@@ -66,24 +76,15 @@ def registry_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., R
     """A function that starts a further registry, for tests that need one of their own.
 
     `registry_factory(auth="bearer", tls="on")`: the keywords are options as in the ini file,
-    without their prefix; what is not given is as for the run's registry. It lives until the end of
-    this worker's session, or until the run is killed. Raises OptionError for a value that the
-    option does not take.
+    without their prefix; what is not given is as for the run's registry. It lives as long as the
+    fixture that asked for it, by that one's scope; where a test itself asked, until the end of the
+    test. Raises OptionError for a value that the option does not take.
     """
-    from pytest_registry.sharing.owner import Owner
+    from pytest_registry.sharing.further import FurtherRegistries
 
-    member = member_of(request.config)
-    settings = member.settings
-    with ExitStack() as ends:
-
-        def start(**changes: Any) -> Registry:
-            owner = Owner(settings.changed("registry_factory(...)", **changes), start=True)
-            ends.callback(owner.finish)
-            further = member.registry_of(owner.run, owner.keeper)
-            ends.callback(further.close)
-            return further
-
-        yield start
+    further = FurtherRegistries(member_of(request.config), lambda: asking(request.config))
+    yield further.start
+    further.close()
 
 
 @pytest.fixture(scope="session")

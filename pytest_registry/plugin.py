@@ -59,10 +59,22 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let what reaches the registry from now on belong to this test."""
+    """Let what reaches the registry, and what is started, from now on belong to this test."""
+    item.config.stash[fixtures.ITEM] = item
     member = item.config.stash.get(fixtures.MEMBER, None)
     if member is not None:
         member.begin_test()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, object, object]:
+    """Know which fixture is being set up: a registry that it starts lives as long as it does."""
+    setting_up = request.config.stash.setdefault(fixtures.SETTING_UP, [])
+    setting_up.append(request)
+    try:
+        return (yield)
+    finally:
+        setting_up.pop()
 
 
 @pytest.hookimpl(wrapper=True)

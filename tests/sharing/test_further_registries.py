@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def urls(run: PytestRun, name: str) -> list[str]:
-    return [url for path in run.said(f"{name}-*") for url in path.read_text().splitlines()]
+    return [url for path in run.said(f"{name}-*") for url in path.read_text().split()[::2]]
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def urls(run: PytestRun, name: str) -> list[str]:
         ("container_place", "engine=embedded"),
     ],
 )
-def test_each_worker_has_one_for_its_session_and_one_for_each_test(
+def test_they_live_as_long_as_the_fixture_or_the_test_that_asked(
     place_name: str, further: str, request: pytest.FixtureRequest
 ) -> None:
     place: Place = request.getfixturevalue(place_name)
@@ -31,8 +31,11 @@ def test_each_worker_has_one_for_its_session_and_one_for_each_test(
     assert (len(urls(run, "run")), len(set(urls(run, "run")))) == (4, 1)
     assert (len(urls(run, "session")), len(set(urls(run, "session")))) == (4, 2)
     assert (len(urls(run, "test")), len(set(urls(run, "test")))) == (4, 4)
+    assert (len(urls(run, "own")), len(set(urls(run, "own")))) == (2, 2)
     place.hosts |= {
-        url.partition("://")[2] for name in ("run", "session", "test") for url in urls(run, name)
+        url.partition("://")[2]
+        for name in ("run", "session", "test", "own")
+        for url in urls(run, name)
     }
     assert not place.wait_until_empty(10)
 

@@ -1,7 +1,7 @@
-"""Suites that start further registries: one for all tests of a worker, and one for each test."""
+"""Tests with further registries: one for all of a worker's, and one that each test begins with."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,17 +18,25 @@ Factory = Callable[..., Registry]
 
 def note(name: str, registry: Registry) -> None:
     with (SIGNALS / f"{name}-{WORKER}").open("a") as file:
-        file.write(f"{registry.url}\n")
+        file.write(f"{registry.url} {registry.client_config.parent}\n")
+
+
+def directories(name: str) -> list[Path]:
+    lines = (SIGNALS / f"{name}-{WORKER}").read_text().splitlines()
+    return [Path(line.split()[1]) for line in lines]
 
 
 @pytest.fixture(scope="session")
-def of_the_session(registry_factory: Factory) -> Registry:
-    return registry_factory(**FURTHER)
+def of_the_session(request: pytest.FixtureRequest) -> Registry:
+    factory: Factory = request.getfixturevalue("registry_factory")
+    return factory(**FURTHER)
 
 
 @pytest.fixture
-def of_the_test(registry_factory: Factory) -> Registry:
-    return registry_factory(**FURTHER)
+def of_the_test(registry_factory: Factory) -> Iterator[Registry]:
+    registry = registry_factory(**FURTHER)
+    yield registry
+    assert registry.repositories()  # it serves still when its fixture is torn down
 
 
 @pytest.mark.parametrize("number", range(2))
@@ -39,6 +47,18 @@ def test_pushes_to_each(
         note(name, each)
         each.push(synthetic_image(), f"{name}-{WORKER}/image{number}")
     assert of_the_test.repositories() == [f"test-{WORKER}/image{number}"]
+
+
+def test_asks_itself(registry_factory: Factory) -> None:
+    registry = registry_factory(**FURTHER)
+    note("own", registry)
+    assert registry.repositories() == []
+
+
+def test_those_of_earlier_tests_have_ended(of_the_session: Registry) -> None:
+    earlier = [*directories("test"), *directories("own")]
+    assert [path.exists() for path in earlier] == [False] * 3
+    assert len(of_the_session.repositories()) == 2
 
 
 def test_an_unknown_option_is_refused(registry_factory: Factory) -> None:

@@ -1,0 +1,51 @@
+"""Registries beside the run's own: each a run of its own that ends with whoever asked for it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_registry.sharing.owner import Owner
+
+if TYPE_CHECKING:
+    from pytest_registry.registry import Registry
+    from pytest_registry.sharing.member import Member
+
+Asking = pytest.FixtureRequest | pytest.Item | None
+"""The fixture that is being set up, else the test that runs, else nobody that pytest knows of."""
+
+
+class FurtherRegistries:
+    """What the fixture `registry_factory` gives out; all that is left of it ends with `close`."""
+
+    def __init__(self, member: Member, asking: Callable[[], Asking]) -> None:
+        self._member = member
+        self._asking = asking
+        self._ends = ExitStack()
+
+    def start(self, **changes: Any) -> Registry:
+        """Start one with these options changed; raises OptionError, and what its start raises."""
+        settings = self._member.settings.changed("registry_factory(...)", **changes)
+        with ExitStack() as begun:
+            owner = Owner(settings, start=True)
+            begun.callback(owner.finish)
+            registry = self._member.registry_of(owner.run, owner.keeper)
+            begun.callback(registry.close)
+            end = begun.pop_all().close
+        self._ends.callback(end)  # ending twice is no error
+        self._end_with(self._asking(), end)
+        return registry
+
+    def close(self) -> None:
+        """End those that have not ended yet, the last one first."""
+        self._ends.close()
+
+    def _end_with(self, asking: Asking, end: Callable[[], None]) -> None:
+        # pytest refuses (by an assertion) for a test that is over: then it ends with the session.
+        with contextlib.suppress(AssertionError):
+            if asking is not None:
+                asking.addfinalizer(end)
