@@ -87,6 +87,13 @@ class SecondEngine:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def kill(self) -> None:
+        """End it as the kernel would when memory is short; what its containers run may live on."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
     def connect(self) -> docker.DockerClient:
         """A client of it, as it is started now."""
         import docker

@@ -54,6 +54,10 @@ def stand_still(engine: SecondEngine) -> None:
     engine.stop()
 
 
+def die(engine: SecondEngine) -> None:
+    engine.kill()
+
+
 def restart(engine: SecondEngine) -> None:
     engine.stop()
     engine.start()
@@ -134,13 +138,20 @@ def test_nothing_is_left_and_the_end_is_told_when_the_engine_is_restarted(
     assert not missing(run), run.output
 
 
+@pytest.mark.parametrize(
+    "stop",
+    [pytest.param(stand_still, id="stopped"), pytest.param(die, id="killed by signal 9")],
+)
 @with_and_without_xdist
-def test_tags_are_owed_by_a_stopped_engine_and_paid_by_the_next_run_when_it_is_back(
-    options: tuple[str, ...], stoppable: SecondEngine, stoppable_place: Place
+def test_tags_are_owed_by_an_engine_that_is_gone_and_paid_by_the_next_run_when_it_is_back(
+    stop: Callable[[SecondEngine], None],
+    options: tuple[str, ...],
+    stoppable: SecondEngine,
+    stoppable_place: Place,
 ) -> None:
     place = stoppable_place
     try:
-        run = interrupted(place, options, stoppable, stand_still)
+        run = interrupted(place, options, stoppable, stop)
         left = left_beside_debt(place)
         assert not left, "\n".join([*left, run.output])
         assert not missing(run), run.output
