@@ -15,7 +15,7 @@ from pytest_registry.server.errors import ApiError
 from pytest_registry.server.head import HEAD_LIMIT, Head, bad_request, parse_head
 from pytest_registry.server.records import RequestRecord
 from pytest_registry.server.request import Request, unquote
-from pytest_registry.server.response import NO_ANSWER, Content, End, Response, Sending
+from pytest_registry.server.response import NO_ANSWER, Content, End, Response, SendTo
 from pytest_registry.server.stream import ByteStream, LineTooLong, NotHttp
 
 Report = Callable[[RequestRecord], None]
@@ -159,16 +159,14 @@ class Connection:
 
     def _parts(self, body: Content) -> Iterator[int]:
         """Send a body part by part, each one's size being told before it goes."""
-        if isinstance(body, Sending) and not self._is_encrypted:
-            yield from body.send_to(self._socket)
+        send_to: SendTo | None = getattr(body, "send_to", None)
+        # Told by a method, without `ssl`: a server that speaks no TLS never imports it.
+        if send_to is not None and not hasattr(self._socket, "cipher"):
+            yield from send_to(self._socket)
             return
         for block in body.blocks():
             yield len(block)
             self._socket.sendall(block)
-
-    @property
-    def _is_encrypted(self) -> bool:
-        return hasattr(self._socket, "cipher")  # no `ssl`: a server without TLS never imports it
 
     def _head(self, response: Response, keep: bool, version: str) -> bytes:
         headers = response.headers

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import socket
@@ -24,12 +24,9 @@ class Content(Protocol):
         """Release what is held open. Called exactly once, also when sending broke off."""
 
 
-@runtime_checkable
-class Sending(Content, Protocol):
-    """Content that goes to a socket by itself, so that the kernel need not show it to us."""
-
-    def send_to(self, client: socket.socket) -> Iterator[int]:
-        """Send all of it, giving the size of each part before that part is sent."""
+SendTo = Callable[["socket.socket"], Iterator[int]]
+"""A content that has a method `send_to` like this goes to an unencrypted socket by itself, so that
+the kernel need not show it to us. It gives the size of each part before that part is sent."""
 
 
 class End(Enum):

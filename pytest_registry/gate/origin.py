@@ -1,0 +1,62 @@
+"""One host that requests are passed on to, over connections that are kept."""
+
+from __future__ import annotations
+
+import http.client
+import select
+import socket
+import ssl
+import struct
+
+BLOCK = 1024 * 1024
+"""Bytes that are passed on at once."""
+
+TIMEOUT = 120.0
+"""Seconds that the host may be silent for."""
+
+
+class Origin:
+    """A host by its `SCHEME://HOST:PORT`. Used by many threads; `tls` is None for plain HTTP."""
+
+    def __init__(self, url: str, tls: ssl.SSLContext | None) -> None:
+        self.url = url
+        self.tls = tls
+        self._host = url.partition("://")[2]
+        self._idle: list[http.client.HTTPConnection] = []
+
+    def take(self) -> http.client.HTTPConnection:
+        """A connection that was kept, a new one if the host has closed them all; raises OSError."""
+        while self._idle:
+            found = self._idle.pop()
+            if found.sock is not None and not select.select([found.sock], [], [], 0)[0]:
+                return found
+            found.close()  # something to read where nothing is owed: it is the end
+        return self._connect()
+
+    def give(self, connection: http.client.HTTPConnection) -> None:
+        """Keep a connection whose answer was read to its end."""
+        if connection.sock is not None:
+            self._idle.append(connection)
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        if self.tls is not None:
+            return http.client.HTTPSConnection(
+                self._host, timeout=TIMEOUT, blocksize=BLOCK, context=self.tls
+            )
+        connection = http.client.HTTPConnection(self._host, timeout=TIMEOUT, blocksize=BLOCK)
+        connection.connect()
+        _let_kernel_time_out(connection.sock)
+        return connection
+
+
+def _let_kernel_time_out(connection: socket.socket) -> None:
+    """Block in the kernel: with Python's own timeouts a socket cannot be spliced from."""
+    connection.settimeout(None)
+    seconds = struct.pack("ll", int(TIMEOUT), 0)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
