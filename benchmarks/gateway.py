@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -158,7 +158,7 @@ def serve(kind: str, port: int, storage: Path, upstream: int) -> None:
     )
     if kind == "gateway":
         forward = Forward(Upstream(f"127.0.0.1:{upstream}", None, run, workers=True))
-        silent = replace(settings, storage=None, log=None)
+        silent = settings._replace(storage=None, log=None)
         settings = Guard(silent, run, storage / "requests", forward=forward).settings
     elif kind == "logged":
         settings = Guard(settings, run, storage / "requests").settings

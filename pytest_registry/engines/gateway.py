@@ -56,15 +56,15 @@ class GatewayEngine:
         upstream = Upstream(
             behind.host, _tls(behind), behind.credentials, workers=_takes_workers(behind)
         )
-        settings = dataclasses.replace(
-            birth.security.transport(_say_nothing), authenticator=Named()
-        )
+        forward = Forward(upstream)
+        forward.learn()
+        settings = birth.security.transport(_say_nothing)._replace(authenticator=Named())
         self._guard = Guard(
             settings,
             behind.credentials,
             birth.requests,
             birth.throttle,
-            Forward(upstream),
+            forward,
             login=behind.auth != "none" and bool(behind.credentials.username),
         )
         self._server = RegistryServer(self._guard.settings)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import http.client
-import json
-import select
+import socket
 import ssl
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from http import HTTPStatus
 
 from pytest_registry.gate.answers import refusal
+from pytest_registry.gate.asker import basic, subject
+from pytest_registry.gate.origin import Origin
+from pytest_registry.gate.passing import Forwarded, Nothing, send_body
+from pytest_registry.gate.realms import Realms
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.server import Request, Response
 from pytest_registry.server.authentication import Account
-
-BLOCK = 1024 * 1024
-"""Bytes that are passed on at once."""
-
-UPSTREAM_TIMEOUT = 120.0
-"""Seconds that the registry may be silent for."""
 
 _HOP_BY_HOP = frozenset(
     {
@@ -28,7 +23,6 @@ _HOP_BY_HOP = frozenset(
         *("upgrade", "host", "content-length", "expect", "date"),
     }
 )
-_UNAUTHORIZED = 401
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,62 +45,58 @@ class Upstream:
 
 
 class Forward:
-    """Passes requests on, over connections that it keeps. Used by many threads."""
+    """Passes requests on, to the registry and to its token server. Used by many threads."""
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._url = upstream.url
-        self._tls = upstream.tls
-        self._idle: list[http.client.HTTPConnection] = []
+        self._registry = Origin(upstream.url, upstream.tls)
+        self._realms = Realms(self._registry)
+
+    def learn(self) -> None:
+        """Ask the registry where its token server is, as a client's first request does.
+
+        For clients who know it from before: they go there at once.
+        """
+        body = Nothing()
+        first = Request("GET", "/v2/", "", headers={}, body=body, base_url=self._registry.url)
+        self.answer(first).close()
+
+    def recognise(self, request: Request) -> None:
+        """Name the route of a request for a token: it is in no route table of ours."""
+        if not request.route and self._realms.find(request.path) is not None:
+            request.route = "token"
 
     def answer(self, request: Request) -> Response:
-        """What the registry answers; 502 where it does not."""
-        connection = self._take()
+        """What the registry answers, or its token server; 502 where it does not."""
+        origin = self._origin(request)
+        connection: http.client.HTTPConnection | None = None
         try:
+            connection = origin.take()
             self._send(connection, request)
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
-            connection.close()
+            if connection is not None:
+                connection.close()
             why = str(error) or type(error).__name__
             return refusal(502, "spec", detail=f"the registry behind the gateway: {why}")
-        if response.status == _UNAUTHORIZED:
+        if response.status == HTTPStatus.UNAUTHORIZED:
             request.account = None
-        return self._response(connection, request, response)
+        return self._response(Reply(origin, connection, response), request)
 
     def challenge(self, request: Request) -> Response:
         """The registry's 401 to the same request without a login."""
         headers = {name: each for name, each in request.headers.items() if name != "authorization"}
-        bare = replace(request, method="GET", headers=headers, body=_Nothing())
-        response = self.answer(bare)
+        response = self.answer(request.with_(headers, Nothing(), "GET"))
         response.close()
         return response
 
     def close(self) -> None:
         """Close the connections that are kept."""
-        while self._idle:
-            self._idle.pop().close()
+        self._realms.close()
 
-    def _take(self) -> http.client.HTTPConnection:
-        """A connection that was kept, a new one if the registry has closed them all."""
-        while self._idle:
-            found = self._idle.pop()
-            if found.sock is not None and not select.select([found.sock], [], [], 0)[0]:
-                return found
-            found.close()  # something to read where nothing is owed: it is the end
-        return self._connect()
-
-    def _give(self, connection: http.client.HTTPConnection) -> None:
-        """Keep a connection whose answer was read to its end."""
-        if connection.sock is not None:
-            self._idle.append(connection)
-
-    def _connect(self) -> http.client.HTTPConnection:
-        host, timeout = self._upstream.host, UPSTREAM_TIMEOUT
-        if self._tls is None:
-            return http.client.HTTPConnection(host, timeout=timeout, blocksize=BLOCK)
-        return http.client.HTTPSConnection(
-            host, timeout=timeout, blocksize=BLOCK, context=self._tls
-        )
+    def _origin(self, request: Request) -> Origin:
+        token_server = self._realms.find(request.path) if request.route == "token" else None
+        return token_server or self._registry
 
     def _send(self, connection: http.client.HTTPConnection, request: Request) -> None:
         query = f"?{request.query}" if request.query else ""
@@ -125,22 +115,18 @@ class Forward:
             connection.putheader("Content-Length", str(length))
         connection.endheaders()
         if length != 0:
-            _send_body(connection, request)
+            send_body(connection, request)
 
     def _login(self, value: str) -> str:
         """The login for the registry: a worker's is the run's."""
         run = self._upstream.credentials
-        given = _basic(value) if self._upstream.workers else None
+        given = basic(value) if self._upstream.workers else None
         if given is None or not given.username.startswith(f"{run.username}-gw"):
             return value
         return run.basic if given.password == run.password else value
 
-    def _response(
-        self,
-        connection: http.client.HTTPConnection,
-        request: Request,
-        response: http.client.HTTPResponse,
-    ) -> Response:
+    def _response(self, reply: Reply, request: Request) -> Response:
+        response = reply.response
         headers = self._headers(request, response)
         told = response.headers.get("Content-Length")
         if request.method == "HEAD" or told is None:
@@ -148,17 +134,11 @@ class Forward:
             if told is not None:
                 headers["Content-Length"] = told
             response.close()
-            self._give(connection)
+            reply.done(True)
             return Response(response.status, headers, content)
         headers["Content-Length"] = told
-        body = Forwarded(response, int(told), lambda whole: self._done(connection, whole))
+        body = Forwarded(response, int(told), reply.plain_socket, reply.done)
         return Response(response.status, headers, body)
-
-    def _done(self, connection: http.client.HTTPConnection, whole: bool) -> None:
-        if whole:
-            self._give(connection)
-        else:
-            connection.close()
 
     def _headers(self, request: Request, response: http.client.HTTPResponse) -> dict[str, str]:
         headers: dict[str, str] = {}
@@ -167,36 +147,34 @@ class Forward:
                 continue
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         location = headers.get("Location", "")
-        if location.startswith(f"{self._url}/"):
-            headers["Location"] = request.base_url + location.removeprefix(self._url)
+        if location.startswith(f"{self._registry.url}/"):
+            headers["Location"] = request.base_url + location.removeprefix(self._registry.url)
+        for name, value in headers.items():
+            if name.lower() == "www-authenticate":
+                headers[name] = self._realms.rewritten(value, request.base_url)
         return headers
 
 
-class Forwarded:
-    """An answer's body on its way through."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer that has begun, and the connection that it comes on."""
 
-    def __init__(
-        self, response: http.client.HTTPResponse, length: int, done: Callable[[bool], None]
-    ) -> None:
-        self._response = response
-        self._done = done
-        self._left = length
-        self.length = length
+    origin: Origin
+    connection: http.client.HTTPConnection
+    response: http.client.HTTPResponse
 
-    def blocks(self) -> Iterator[bytes | memoryview]:
-        """The blocks as they come; raises ConnectionError where the registry breaks off."""
-        view = memoryview(bytearray(min(BLOCK, max(1, self._left))))
-        while self._left:
-            count = self._response.readinto(view)
-            if not count:
-                raise ConnectionAbortedError("the registry behind the gateway broke off")
-            self._left -= count
-            yield view[:count]
+    @property
+    def plain_socket(self) -> socket.socket | None:
+        """What the body can be taken from as it is; None if it is encrypted or ends by closing."""
+        found: socket.socket | None = self.connection.sock
+        return found if self.origin.tls is None else None
 
-    def close(self) -> None:
-        """Tell whether the body was read to its end."""
-        self._response.close()
-        self._done(not self._left)
+    def done(self, whole: bool) -> None:
+        """Keep the connection if the answer was read to its end."""
+        if whole:
+            self.origin.give(self.connection)
+        else:
+            self.connection.close()
 
 
 class Named:
@@ -205,66 +183,14 @@ class Named:
     def authenticate(self, request: Request) -> Account | None:
         """The account that a request names, by Basic or by a token of a token server."""
         value = request.header("authorization") or ""
-        basic = _basic(value)
-        name = basic.username if basic is not None else _subject(value)
-        return Account(name) if name is not None else None
-
-
-def _basic(value: str) -> Credentials | None:
-    scheme, _, encoded = value.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, ValueError):
-        return None
-    name, _, password = decoded.partition(":")
-    return Credentials(name, password)
-
-
-def _subject(value: str) -> str | None:
-    """Whom a bearer token is for; empty where it does not tell, None if it is none."""
-    scheme, _, token = value.partition(" ")
-    if scheme.lower() != "bearer":
-        return None
-    parts = token.strip().split(".")
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        return str(claims.get("sub", ""))
-    except (IndexError, ValueError, AttributeError):
-        return ""
-
-
-def _send_body(connection: http.client.HTTPConnection, request: Request) -> None:
-    """Pass the body on. A registry that refuses it early has answered: then that is read."""
-    chunked = request.body.length is None
-    view = memoryview(bytearray(min(BLOCK, request.body.length or BLOCK)))
-    try:
-        while count := request.body.read_into(view):
-            if chunked:
-                connection.send(b"%x\r\n" % count)
-            connection.send(view[:count])
-            if chunked:
-                connection.send(b"\r\n")
-        if chunked:
-            connection.send(b"0\r\n\r\n")
-    except (BrokenPipeError, ConnectionResetError):
-        return
+        login = basic(value)
+        if login is not None:
+            return Account(login.username)
+        scheme, _, token = value.partition(" ")
+        return Account(subject(token)) if scheme.lower() == "bearer" else None
 
 
 def _quoted(path: str) -> str:
     from urllib.parse import quote
 
     return quote(path, safe="/:@!$&'()*+,;=~-._")
-
-
-class _Nothing:
-    """The body of a request that has none."""
-
-    received = 0
-    length = 0
-    unread = 0
-
-    def read_into(self, view: memoryview) -> int:  # noqa: ARG002 - the protocol's signature
-        """Read nothing."""
-        return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,14 @@ from pytest_registry.gate.log import RequestLog
 from pytest_registry.gate.object_store import ObjectStore
 from pytest_registry.gate.throttle import Throttle
 from pytest_registry.security.credentials import Credentials
-from pytest_registry.server import Challenge, Interceptor, Request, Response, ServerSettings
+from pytest_registry.server import (
+    Challenge,
+    Interceptor,
+    Proceed,
+    Request,
+    Response,
+    ServerSettings,
+)
 from pytest_registry.server.authentication import OpenToAll
 
 if TYPE_CHECKING:
@@ -51,14 +57,12 @@ class Guard:
 
             self.gate.put("run", ThrottleInForce(Throttler(throttle), Scope()))
         self._forward = forward
-        gate = self.gate
-        interceptor: Interceptor = gate.intercept
+        interceptor: Interceptor = self.gate.intercept
         if forward is not None:
-            # The server's own store and route table answer nothing.
-            interceptor = lambda request, _: gate.intercept(request, forward.answer)  # noqa: E731
+            interceptor = _passing(self.gate, forward)
         # The log of requests has all that an access log would say: one of the two is enough.
-        self.settings = replace(
-            settings, interceptor=interceptor, observer=gate.observe, access_log=False
+        self.settings = settings._replace(
+            interceptor=interceptor, observer=self.gate.observe, access_log=False
         )
 
     def close(self) -> None:
@@ -70,7 +74,17 @@ class Guard:
 
     def _challenge(self, request: Request) -> Response:
         headers = {name: each for name, each in request.headers.items() if name != "authorization"}
-        outcome = self._accounts.authenticate(replace(request, headers=headers))
+        outcome = self._accounts.authenticate(request.with_(headers))
         if not isinstance(outcome, Challenge):
             return Response(401)
         return Response(401, {"WWW-Authenticate": outcome.header} if outcome.header else {})
+
+
+def _passing(gate: Gate, forward: Forward) -> Interceptor:
+    """Let another registry answer: the server's own store and route table answer nothing."""
+
+    def pass_on(request: Request, _: Proceed) -> Response:
+        forward.recognise(request)
+        return gate.intercept(request, forward.answer)
+
+    return pass_on

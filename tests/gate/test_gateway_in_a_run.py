@@ -109,10 +109,10 @@ def test_behind_the_gateway_a_registry_that_runs_already_takes_it_too(
 
 
 @pytest.mark.container_engine
-@pytest.mark.parametrize("engine", ["embedded", "container"])
+@pytest.mark.parametrize("kind", ["embedded", "container"])
 @pytest.mark.parametrize("auth", ["none", "basic"])
 def test_neither_nobody_nor_who_may_log_in_steers_the_gate(
-    pytester: pytest.Pytester, ci_registry_image: str, engine: str, auth: str
+    pytester: pytest.Pytester, ci_registry_image: str, kind: str, auth: str
 ) -> None:
     pytester.makepyfile(
         """
@@ -144,7 +144,7 @@ def test_neither_nobody_nor_who_may_log_in_steers_the_gate(
             assert stat.S_IMODE(holders[0].stat().st_mode) == 0o600
         """
     )
-    options = (f"--registry-engine={engine}", f"--registry-image={ci_registry_image}")
+    options = (f"--registry-engine={kind}", f"--registry-image={ci_registry_image}")
     result = pytester.runpytest_subprocess(
         *options, "--registry-gateway", f"--registry-auth={auth}"
     )
