@@ -43,7 +43,7 @@ class Agent:
     def __init__(self, leases: Leases, descriptors: Descriptors, lease: float) -> None:
         self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
         self.generation = descriptors.generation
-        self.trouble = ""
+        self._problem: NoRedis | StateError | None = None
         self._leases = leases
         self._lock = descriptors.lock
         self._lease = lease
@@ -53,6 +53,16 @@ class Agent:
         self._next_beat = 0.0
         self._next_event = 0.0
         self._closed_until = 0.0
+
+    @property
+    def trouble(self) -> str:
+        """Why Redis is of no use now; empty where it is."""
+        return "" if self._problem is None else str(self._problem)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether Redis does not even answer, so that the thread alone asks."""
+        return isinstance(self._problem, NoRedis)
 
     def holds(self, claim: Leased) -> bool:
         """Whether the claim is one of those that are renewed."""
@@ -74,7 +84,7 @@ class Agent:
             try:
                 self._forget(claim.kind, claim.count, [claim.id])
             except (NoRedis, StateError) as error:
-                self.tell_trouble(str(error))
+                self.tell_trouble(error)
             else:
                 return
         with self._lock:
@@ -101,9 +111,12 @@ class Agent:
             " may hold a slot that it does not know of"
         )
 
-    def tell_trouble(self, text: str) -> None:
-        """Let nobody ask in vain until the thread has reached Redis again."""
-        self.trouble = text
+    def tell_trouble(self, error: NoRedis | StateError) -> None:
+        """Let nobody ask in vain until the thread has reached Redis again.
+
+        One that answers and refuses may be asked: who waits then learns at once what is wrong.
+        """
+        self._problem = error
 
     def _start(self) -> None:
         if self._thread is None:
@@ -124,7 +137,7 @@ class Agent:
                 if time.monotonic() >= min(self._next_beat, self._next_event):
                     self._beat()
             except (NoRedis, StateError) as error:
-                self.tell_trouble(str(error))
+                self.tell_trouble(error)
 
     def _is_needed(self) -> bool:
         with self._lock:
@@ -173,7 +186,7 @@ class Agent:
             raise
 
     def _recovered(self) -> None:
-        self.trouble = ""
+        self._problem = None
         with self._lock:
             claims = list(self._claims.values())
         for claim in claims:

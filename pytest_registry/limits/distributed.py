@@ -104,7 +104,7 @@ class RedisClaim:
             self._agent.add(self)
         self._listen()
         self._patience = LATEST
-        if self._agent.trouble:
+        if self._agent.is_away:
             return False
         asked = clock()
         try:
@@ -112,7 +112,7 @@ class RedisClaim:
                 self.kind, self.count, self._slots.lease, [self.entry()], ask=True
             )
         except NoRedis as error:
-            self._agent.tell_trouble(str(error))
+            self._agent.tell_trouble(error)
             return False
         self._slots.warn(self.kind, self.count, answer)
         self.note(answer, answer.states[0], asked)

@@ -19,6 +19,15 @@ ANSWER_TIMEOUT = 1.0
 """Seconds in which Redis must answer, or it counts as out of reach for the moment."""
 
 
+SECTION = "no-redis"
+"""The part of the documentation's page "Troubleshooting"."""
+
+LOGIN = "check PYTEST_REGISTRY_LIMITS_URL's user and password, and that they may run scripts"
+MISTRUST = (
+    "name in PYTEST_REGISTRY_LIMITS_URL the file of the authority that made its certificate, and"
+    " the host that the certificate is for: rediss://HOST:PORT?ssl_ca_certs=FILE"
+)
+
 BEATS = 4
 """Renewals within one lease: three may fail."""
 
@@ -69,6 +78,7 @@ class Leases:
         self._base = f"pytest-registry:{{{registry}}}:"
         self._script = self._commands.register_script(SCRIPT)
         self._blocking = threading.local()
+        self._is_secure = urlsplit(url).scheme == "rediss"
         self.where = f"Redis at {_where(url)}"
 
     def tell(
@@ -95,7 +105,10 @@ class Leases:
         return self._run(kind, "look", 1, 1.0, [])
 
     def next_woken(self, agent: str, seconds: float) -> str | None:
-        """Block until a claim of this process was given a slot, or so long; raises NoRedis."""
+        """Block until a claim of this process was given a slot, or so long.
+
+        Raises NoRedis, StateError.
+        """
         client = self._blocker()
         try:
             found = client.blpop(self._wakes + agent, timeout=max(0.01, seconds))
@@ -114,20 +127,12 @@ class Leases:
     def _run(
         self, kind: Kind, command: str, limit: int, lease: float, words: Sequence[str]
     ) -> list[str]:
-        from redis.exceptions import ResponseError
-
         names = ("config", "held", "queue", "alive", "who")
         keys = [f"{self._base}epoch", *(f"{self._base}{kind}:{name}" for name in names)]
         arguments = [command, self._wakes, limit, round(lease * 1000), *words]
         try:
             answer: list[str] = self._script(keys=keys, args=arguments)
-        except ResponseError as error:
-            if str(error).startswith(("LOADING", "BUSY", "MASTERDOWN", "READONLY")):
-                raise self._trouble(error) from error
-            raise self._refused(error) from error
         except _failures() as error:
-            if _is_login(error):
-                raise self._refused(error) from error
             raise self._trouble(error) from error
         return answer
 
@@ -137,16 +142,19 @@ class Leases:
             self._blocking.client = _client(self._url, self._patience)
         return self._blocking.client
 
-    def _trouble(self, error: Exception) -> NoRedis:
+    def _trouble(self, error: Exception) -> NoRedis | StateError:
+        """What to raise: a Redis that answers and refuses will go on doing so."""
+        if self._is_secure and _is_mistrust(error):
+            return self._refused(error, MISTRUST)
+        if _is_refusal(error):
+            return self._refused(error)
         why = str(error).partition("\n")[0] or type(error).__name__
         return NoRedis(f"{self.where} does not answer ({why})")
 
-    def _refused(self, error: Exception) -> StateError:
-        return StateError(
-            f"keep the limits in {self.where}",
-            str(error),
-            "check PYTEST_REGISTRY_LIMITS_URL's user and password, and that they may run scripts",
-        )
+    def _refused(self, error: Exception, remedy: str = LOGIN) -> StateError:
+        refused = StateError(f"keep the limits in {self.where}", str(error), remedy)
+        refused.section = SECTION
+        return refused
 
 
 def _client(url: str, timeout: float) -> Any:
@@ -160,13 +168,23 @@ def _client(url: str, timeout: float) -> Any:
             "the redis package is not installed",
             "install pytest-registry[redis], or leave --registry-limits-url out",
         ) from None
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
-        socket_timeout=timeout,
-        socket_connect_timeout=ANSWER_TIMEOUT,
-        retry=Retry(NoBackoff(), 0),
-    )
+    try:
+        client = redis.Redis.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=timeout,
+            socket_connect_timeout=ANSWER_TIMEOUT,
+            retry=Retry(NoBackoff(), 0),
+        )
+        # What it thinks of the address it tells when it makes a connection, before connecting.
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
+    except (TypeError, ValueError, redis.RedisError) as error:
+        raise OptionError(
+            f"keep the limits in Redis at {_where(url)}",
+            f"the redis package does not take the address: {error}",
+            "write it as redis.Redis.from_url() takes it",
+        ) from error
+    return client
 
 
 def _failures() -> tuple[type[Exception], ...]:
@@ -175,10 +193,32 @@ def _failures() -> tuple[type[Exception], ...]:
     return (RedisError, OSError)
 
 
-def _is_login(error: Exception) -> bool:
-    from redis.exceptions import AuthenticationError, AuthorizationError
+def _is_refusal(error: Exception) -> bool:
+    """Whether Redis answered and will not, for more than the time of its start or fail-over."""
+    from redis import exceptions
 
-    return isinstance(error, AuthenticationError | AuthorizationError)
+    refusals = (
+        exceptions.AuthenticationError,
+        exceptions.AuthorizationError,
+        exceptions.ResponseError,
+    )
+    passing = (exceptions.ReadOnlyError, exceptions.MasterDownError)
+    return (
+        isinstance(error, refusals)
+        and not isinstance(error, passing)
+        and not str(error).startswith("BUSY")
+    )
+
+
+def _is_mistrust(error: BaseException | None) -> bool:
+    """Whether a connection failed for a certificate, or for lack of the file to judge it by."""
+    import ssl
+
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError | FileNotFoundError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _where(url: str) -> str:

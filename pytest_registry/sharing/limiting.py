@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.limits.directory import file_slots
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.limits.slots import Slots
+from pytest_registry.security.credentials import Credentials
+from pytest_registry.settings import Settings
 from pytest_registry.sharing import elsewhere
 from pytest_registry.sharing.directories import state_directory
 from pytest_registry.sharing.run import Run
@@ -22,6 +25,15 @@ def limits_of(run: Run, endpoint: Endpoint, say: Say) -> Limits:
     settings = run.settings
     policy = LimitPolicy(settings.pull_limit, settings.push_limit, settings.slot_timeout)
     return Limits(_slots(run, endpoint), policy, log=run.events, report=say)
+
+
+def secrets_of(settings: Settings) -> tuple[str, ...]:
+    """What would give away the password of the Redis that keeps the limits."""
+    parts = urlsplit(settings.limits_url or "")
+    query = parse_qs(parts.query)
+    texts = [parts.password or "", unquote(parts.password or "")]
+    texts += query.get("password", []) + query.get("ssl_password", [])
+    return tuple({each for text in texts for each in Credentials("", text).secrets})
 
 
 def _slots(run: Run, endpoint: Endpoint) -> Slots:

@@ -22,7 +22,7 @@ from pytest_registry.sharing import attach, cleanup, elsewhere, kept, state
 from pytest_registry.sharing.identity import known_as
 from pytest_registry.sharing.keeper_process import KeeperProcess
 from pytest_registry.sharing.last_words import last_words
-from pytest_registry.sharing.limiting import Say, limits_of
+from pytest_registry.sharing.limiting import Say, limits_of, secrets_of
 from pytest_registry.sharing.once import made as once_made
 from pytest_registry.sharing.once import once
 from pytest_registry.sharing.owner import Owner, clean_up_after
@@ -103,6 +103,7 @@ class Member:
 
         Its password is never shown by this process's reports from then on.
         """
+        self._secrets += secrets_of(run.settings)
         registry = _registry_of(run, attach.attach(run, keeper), lambda: self.current, self._say)
         self._secrets += registry.credentials.secrets + registry.secrets
         return registry

@@ -28,7 +28,7 @@ class RedisServer:
 
     def __init__(self, directory: Path, *options: str) -> None:
         self._directory = directory
-        self._options = options
+        self.options = options
         self._process: subprocess.Popen[bytes] | None = None
         self.listen_on("127.0.0.1")
 
@@ -42,7 +42,7 @@ class RedisServer:
 
     def start(self) -> None:
         command = ["redis-server", "--port", str(self.port), "--bind", self._address]
-        command += ["--save", "", "--dir", str(self._directory), *self._options]
+        command += ["--save", "", "--dir", str(self._directory), *self.options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
         while True:
@@ -72,13 +72,18 @@ class RedisServer:
             client.flushall()
 
 
-@pytest.fixture
-def fresh_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A redis-server that nobody has used."""
+def why_no_redis() -> None:
+    """Skip a test where there is no redis-server; in CI that is a failure."""
     if shutil.which("redis-server") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("CI must not skip tests of Redis: tools/services installs it")
         pytest.skip("there is no redis-server here (tools/services installs it)")
+
+
+@pytest.fixture
+def fresh_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A redis-server that nobody has used."""
+    why_no_redis()
     server = RedisServer(tmp_path)
     server.start()
     yield server
