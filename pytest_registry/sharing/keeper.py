@@ -27,6 +27,9 @@ from types import FrameType
 from pytest_registry.sharing.liveness import Lifeline, wait_until_released
 from pytest_registry.sharing.run import Run
 
+LOOK = 5.0
+"""Seconds between two looks whether a kept registry's directory is there still."""
+
 
 class Abandoned(BaseException):
     """The run ended in the midst of its registry's start."""
@@ -64,7 +67,7 @@ def _as_one_of_two(run: Run, task: Callable[[Run], None]) -> None:
     try:
         # Held by keeper and guardian alike: it is free when the last of them has cleaned up.
         lock = Lifeline(run.keeper, shared=True)
-    except FileNotFoundError:
+    except OSError:
         run.remove_unborn()
         return
     _say_errors_in(run.keeper_log)
@@ -85,14 +88,17 @@ def keep(run: Run) -> None:
     started = _interruptible()
     _in_the_background(_wait_for_the_run, run, ends, started)
     engine = None
-    with contextlib.suppress(Abandoned):
+    try:
         engine = service.start(run)
         started.set()
+    except Abandoned:
+        # As if killed: an engine may be making just now what the start has asked of it.
+        run.finished.unlink(missing_ok=True)
     _close_output()
     if engine is not None:
         _in_the_background(service.watch, run, engine)
         _in_the_background(service.sweep, run)
-    ends.get()
+    _wait_for_the_end(run, ends)
     service.stop(run, engine)
     serving.release()
 
@@ -108,6 +114,16 @@ def guard(run: Run, keeper: int) -> None:
     service.bury(run, _how_it_ended(status))
     wait_until_released(run.life)
     service.stop(run, None)
+
+
+def _wait_for_the_end(run: Run, ends: queue.SimpleQueue[str]) -> None:
+    """Wait until somebody says so; a kept registry also until its directory was removed by hand."""
+    if not run.settings.keep:
+        ends.get()
+    while run.settings.keep and run.directory.exists():
+        with contextlib.suppress(queue.Empty):
+            ends.get(timeout=LOOK)
+            return
 
 
 def _wait_for_the_run(run: Run, ends: queue.SimpleQueue[str], started: threading.Event) -> None:

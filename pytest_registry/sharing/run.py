@@ -81,9 +81,11 @@ class Run:
         return life
 
     def remove_unborn(self) -> None:
-        """Remove what was made of a run that came to nothing."""
-        shutil.rmtree(self.unborn, ignore_errors=True)
-        remove_if_empty(self.directory.parent, self.settings)
+        """Remove what was made of a run that came to nothing; nothing where others own it."""
+        with contextlib.suppress(StateError):
+            runs = runs_directory(self.settings)
+            shutil.rmtree(self.unborn, ignore_errors=True)
+            remove_if_empty(runs, self.settings)
 
     @classmethod
     def read(cls, directory: Path) -> Run:

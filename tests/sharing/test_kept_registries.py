@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -111,6 +112,18 @@ def test_a_kept_registry_is_not_used_again_and_the_reason_is_said(
     assert re.search(f"no kept registry was used again: .*{why}", again.output), again.output
     assert remove(place, "--all").returncode == 0
     assert_empty(place)
+
+
+@pytest.mark.parametrize("place_name", ["place", "container_place"])
+def test_a_kept_registry_ends_when_its_directory_is_deleted_by_hand(
+    place_name: str, request: pytest.FixtureRequest
+) -> None:
+    place: Place = request.getfixturevalue(place_name)
+    keep(place)
+    assert place.started[0].keepers
+    [state] = place.directory.glob("pytest-registry-*")
+    shutil.rmtree(state)
+    assert place.wait_until_empty(30) == []
 
 
 def test_where_none_was_kept_reuse_starts_one_and_says_so(place: Place) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sharing.conftest import wait_until
+
 if TYPE_CHECKING:
     from tests.sharing.conftest import Place, PytestRun
 
@@ -127,6 +129,32 @@ def stop(path: StopPath, place: Place, *, xdist: bool) -> None:
     assert not left, "\n".join([*left, run.output])
     missing = [text for text in path.said if text not in run.output]
     assert not missing, f"{missing} not in:\n{run.output}"
+
+
+IN_ITS_START = {
+    "Ctrl-C is pressed": interrupt,
+    "the controller gets SIGTERM": terminate,
+    "the controller is killed": kill_controller,
+    "all pytest processes are killed": kill_all_pytests,
+}
+
+
+@pytest.mark.parametrize("how", IN_ITS_START)
+@pytest.mark.parametrize("xdist", [False, True], ids=["without xdist", "with xdist"])
+@pytest.mark.parametrize(
+    ("place_name", "begun"), [("place", "accounts.json"), ("container_place", "used-engine")]
+)
+def test_nothing_is_left_of_a_registry_that_was_starting_when(
+    how: str, xdist: bool, place_name: str, begun: str, request: pytest.FixtureRequest
+) -> None:
+    place: Place = request.getfixturevalue(place_name)
+    run = place.start("in_use", *(("-n", "2") if xdist else ("-p", "no:xdist")))
+    wait_until(lambda: any((one / begun).exists() for one in place.runs), "a start has begun")
+    IN_ITS_START[how](run)
+    run.say()
+    run.wait()
+    left = place.wait_until_empty(10)
+    assert not left, "\n".join([*left, run.output])
 
 
 each_path = pytest.mark.parametrize(
