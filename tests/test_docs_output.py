@@ -29,7 +29,7 @@ WITHOUT = {
     "embedded": "pytest -v --registry-engine=embedded test_1_first.py",
     "parallel": "pytest -v -n 2 --registry-engine=embedded test_3_parallel.py",
     "limit": "pytest -v --registry-engine=embedded --registry-pull-limit=2 test_4_limit.py",
-    "fault": "pytest -v --registry-engine=embedded test_5_fault.py",
+    "fault": "pytest -v test_5_fault.py",
     "failing": "pytest --tb=line --registry-engine=embedded failing.py",
     "kept": "pytest -q --registry-engine=embedded --registry-keep test_1_first.py",
 }

@@ -8,6 +8,11 @@ import pytest
 from pytest_registry import synthetic_image
 
 
+@pytest.fixture(scope="module")
+def registry(registry_factory):
+    return registry_factory(engine="embedded")
+
+
 def test_a_download_that_breaks_off_is_resumed(registry, registry_push):
     image = registry_push(synthetic_image(layers=3))
     with registry.faults("GET blob", nth=2, reset="middle") as fault:

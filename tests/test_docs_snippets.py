@@ -1,0 +1,102 @@
+"""What the site and the README show is run, and names nothing that is not there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_registry.__main__ import COMMANDS, main
+from pytest_registry.options import OPTIONS
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [
+    *sorted(DOCS.rglob("*.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    ROOT / "examples" / "README.md",
+]
+SUITES = ("docs", "tutorial", "breaking", "anywhere")
+"""Below examples/; `quickstart` and `retrying_client` have tests of their own."""
+
+NO_OPTIONS = {"PYTEST_REGISTRY_USERNAME", "PYTEST_REGISTRY_PASSWORD"}
+"""Settings that are read from the environment only."""
+
+
+def passes(state: Path, **settings: str) -> str:
+    """Run the suites of which the snippets are parts; what is said at the end.
+
+    In the directory `state` the limits of registries stay that other runs may use as well.
+    """
+    suites = [str(ROOT / "examples" / name) for name in SUITES]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suites],
+        env={**os.environ, "PYTEST_REGISTRY_STATE_DIR": str(state), **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_every_snippet_passes_without_an_engine(
+    tmp_path: Path, leaves_nothing_behind: None
+) -> None:
+    assert "skipped" in passes(tmp_path / "state", DOCKER_HOST="unix:///no/such/engine.sock")
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["limits"]
+
+
+@pytest.mark.container_engine
+def test_every_snippet_passes_with_an_engine(
+    tmp_path: Path, ci_registry_image: str, ci_nginx_image: str, leaves_nothing_behind: None
+) -> None:
+    summary = passes(
+        tmp_path / "state",
+        PYTEST_REGISTRY_IMAGE=ci_registry_image,
+        PYTEST_REGISTRY_SAMPLE_IMAGE=ci_nginx_image,
+    )
+    assert "skipped" not in summary
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_no_option_that_is_not_there(page: Path) -> None:
+    text = page.read_text()
+    flags = set(re.findall(r"--registry-[a-z-]*[a-z]", text))
+    variables = set(re.findall(r"PYTEST_REGISTRY_[A-Z_]*[A-Z]", text))
+    assert flags <= {option.flag for option in OPTIONS}
+    assert variables <= {option.env for option in OPTIONS} | NO_OPTIONS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_links_to_files_that_are_there(page: Path) -> None:
+    targets = re.findall(r"\]\(((?!https?:)[^)#\s]+)", page.read_text())
+    generated = {"fixtures", "marks", "options", "commands", "errors"}
+    assert [
+        target
+        for target in targets
+        if not (page.parent / target).exists()
+        and not (Path(target).parent.name == "reference" and Path(target).stem in generated)
+    ] == []
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Every `python -m pytest_registry ...` that a page shows, and the page's name."""
+    for page in PAGES:
+        for found in re.findall(r"python -m pytest_registry (.+)", page.read_text()):
+            yield page.name, found.partition("`")[0].partition("#")[0].strip()
+
+
+def test_every_command_that_a_page_shows_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = {(page, text) for page, text in commands() if text and text.split()[0] in COMMANDS}
+    assert len(shown) > 8
+    for page, text in shown:
+        options = re.findall(r"(--[a-z-]+)", text)
+        with pytest.raises(SystemExit):
+            main([text.split()[0], "--help"])
+        assert set(options) <= set(re.findall(r"--[a-z-]+", capsys.readouterr().out)), (page, text)
