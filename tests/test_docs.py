@@ -46,13 +46,16 @@ def test_the_site_builds_with_warnings_as_errors(tmp_path: Path) -> None:
 
 
 def dead_links(site: Path) -> list[str]:
-    """Links within the site that lead nowhere."""
-    links = (
-        (page, target)
-        for page in site.rglob("*.html")
-        for target in re.findall(r'href="([^"#:?]+\.html)', page.read_text())
-    )
-    return [f"{page}: {target}" for page, target in links if not (page.parent / target).exists()]
+    """Links within the site that lead nowhere: to no page, or to no place in one."""
+    texts = {page: page.read_text() for page in site.rglob("*.html")}
+    places = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in texts.items()}
+    dead = []
+    for page, text in texts.items():
+        for target, place in re.findall(r'href="([^"#:?]*\.html|)(?:#([^"]*))?"', text):
+            found = (page.parent / target).resolve() if target else page
+            if found not in texts or (place and place not in places[found]):
+                dead.append(f"{page}: {target}#{place}")
+    return dead
 
 
 def test_every_python_snippet_of_the_site_is_included_from_a_file_that_is_run() -> None:
