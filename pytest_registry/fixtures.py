@@ -42,8 +42,10 @@ def member_of(config: pytest.Config) -> Member:
     """This process's part in the run; made, with all that it imports, when it is first needed."""
     if MEMBER not in config.stash:
         from pytest_registry.sharing.member import Member
+        from pytest_registry.sharing.telling import Teller
 
         config.stash[MEMBER] = Member(config)
+        config.pluginmanager.register(Teller(config, config.stash[MEMBER]), "registry-teller")
     return config.stash[MEMBER]
 
 

@@ -1,4 +1,4 @@
-"""The plugin's entry: pytest's hooks only. What is heavy is imported where a test needs it."""
+"""The plugin's entry: the hooks of every run. Those of a run with a registry: sharing/telling.py."""
 
 from __future__ import annotations
 
@@ -37,8 +37,6 @@ def pytest_configure(config: pytest.Config) -> None:
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
     config.pluginmanager.register(fixtures, "registry-fixtures")
-    if config.get_verbosity() > 0 and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Announcer(config), "registry-announcer")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -77,31 +75,6 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, obje
         setting_up.pop()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let a failed test say if the registry ended meanwhile, and let no report hold a password."""
-    report = yield
-    member = item.config.stash.get(fixtures.MEMBER, None)
-    if member is None:
-        return report
-    if report.failed:
-        used = "registry" in getattr(item, "fixturenames", ())
-        report.sections.extend(member.sections(call.excinfo, used=used))
-    return member.discreet(report)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in a few lines what the registry did, if it was used."""
-    member = terminalreporter.config.stash.get(fixtures.MEMBER, None)
-    if member is not None:
-        lines = member.summary()
-        if lines:
-            terminalreporter.section("registry")
-            terminalreporter.write("".join(f"{line}\n" for line in lines))
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End the run and wait until nothing of it is left.
 
@@ -120,24 +93,3 @@ def _check_options(config: pytest.Config) -> None:
         values.resolve(config)
     except values.error() as error:
         raise pytest.UsageError(str(error)) from None
-
-
-class Announcer:
-    """With -v: one line that says which registry there is and why, once it is known.
-
-    That is after the first test that used it, whichever worker ran it. It cannot be sooner: the
-    registry is started, and its engine chosen, when a test asks.
-    """
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-
-    def pytest_runtest_logfinish(self) -> None:
-        """Print the line between two tests, and no more."""
-        member = self._config.stash.get(fixtures.MEMBER, None)
-        line = member.announcement() if member is not None else ""
-        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if line and reporter is not None:
-            reporter.ensure_newline()
-            reporter.write_line(line)
-            self._config.pluginmanager.unregister(self)
