@@ -1,18 +1,47 @@
 """Every benchmark, one after the other: `python -m benchmarks.all [--short] [--json DIR]`.
 
-Fails when a ratio, or a count, passes its bar by more than the measured noise; never for an
-absolute time. What a benchmark needs and this machine lacks fails too, or it would go unseen.
+Fails when a ratio, or a count, misses its bar by more than the measured noise; never for an
+absolute time. What was missed is measured once more first: a machine that is shared with others can
+be noisier for a while than the rounds of one measurement tell. What a benchmark needs and this
+machine lacks fails too, or it would go unseen.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-NAMES = ("plugin", "start", "first_push", "embedded", "gateway", "limits", "sharing", "suite")
+NAMES = (
+    *("plugin", "start", "first_push", "embedded", "gateway"),
+    *("limits", "hosts", "sharing", "suite"),
+)
+
+
+def missed_twice(measure: Callable[[], set[str]]) -> set[str]:
+    """What a measurement misses, and misses again when it is made once more."""
+    missed = measure()
+    if missed:
+        print(f"missed: {', '.join(sorted(missed))}; once more", flush=True)
+        missed &= measure()
+    return missed
+
+
+def run(name: str, directory: Path, *, short: bool) -> set[str]:
+    """Run a benchmark, whose figures go to `directory`; gives the names of what it missed."""
+    figures = directory / f"{name}.json"
+    figures.unlink(missing_ok=True)
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(figures)]
+    status = subprocess.run([*command, *(["--short"] if short else [])], check=False).returncode
+    if not figures.exists():
+        return {f"{name}, which ended with status {status}"}
+    return set(json.loads(figures.read_text())["missed"])
 
 
 def main() -> int:
@@ -22,18 +51,15 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="DIR", help="write a file of figures each")
     asked = parser.parse_args()
     failed = []
-    for name in NAMES:
-        command = [sys.executable, "-m", f"benchmarks.{name}"]
-        if asked.short:
-            command.append("--short")
-        if asked.json is not None:
-            asked.json.mkdir(parents=True, exist_ok=True)
-            command += ["--json", str(asked.json / f"{name}.json")]
-        begun = time.monotonic()
-        if subprocess.run(command, check=False).returncode:
-            failed.append(name)
-        print(f"({name} took {time.monotonic() - begun:.0f} s)\n", flush=True)
-    print(f"FAILED: {', '.join(failed)}" if failed else "every bar is kept")
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary:
+        directory = asked.json or Path(temporary)
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in NAMES:
+            begun = time.monotonic()
+            missed = missed_twice(partial(run, name, directory, short=asked.short))
+            failed += [f"{name}: {what}" for what in sorted(missed)]
+            print(f"({name} took {time.monotonic() - begun:.0f} s)\n", flush=True)
+    print("FAILED\n" + "\n".join(failed) if failed else "every bar is kept, but for the noise")
     return 1 if failed else 0
 
 

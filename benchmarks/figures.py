@@ -21,20 +21,21 @@ MARKED = re.compile(r"(<!-- figures: .*? -->\n).*?(<!-- end figures -->)", re.DO
 def table(results: list[dict[str, Any]]) -> str:
     """All rows and facts of the benchmarks, with the machine named."""
     lines = [f"Measured on: {results[0]['machine']}. A ratio is ours by the peer's.", ""]
-    lines += ["| what | ours | peer | peer's | ratio |", "| --- | --- | --- | --- | --- |"]
+    lines += ["| what | ours | peer | peer's | ratio | spread |", "| --- " * 6 + "|"]
     for result in results:
-        lines.append(f"| **{result['benchmark']}** | | | | |")
+        lines.append(f"| **{result['benchmark']}** | | | | | |")
         lines += [_row(row) for row in result["rows"]]
-        lines += [f"| {fact['what']} | {_shown(fact)} | | | |" for fact in result["facts"]]
+        lines += [f"| {fact['what']} | {_shown(fact)} | | | | |" for fact in result["facts"]]
     return "\n".join(lines)
 
 
 def _row(row: dict[str, Any]) -> str:
     ours, theirs = statistics.median(row["ours"]), statistics.median(row["theirs"])
     unit = row["unit"]
+    low, high = row["interval"]
     return (
         f"| {row['what']} | {_number(ours)} {unit} | {row['peer']} | {_number(theirs)} {unit}"
-        f" | {row['ratio']:.2f} ± {row['noise']:.0%} |"
+        f" | {row['ratio']:.2f} | {low:.2f} to {high:.2f} |"
     )
 
 

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from pathlib import Path
+
+FEWEST_TO_JUDGE = 3
+"""Rounds of a measurement that can fail."""
+
+
+class Verdict(Enum):
+    """How a figure stands to its bar. Only `MISSED` fails a benchmark."""
+
+    NO_BAR = "no bar"
+    KEPT = "kept"
+    WITHIN_NOISE = "missed, within the noise"
+    MISSED = "MISSED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +43,59 @@ class Row:
     more_is_better: bool = False
 
     @property
+    def ratios(self) -> list[float]:
+        """Ours by theirs, round by round: what slows a whole round down is in no ratio.
+
+        A peer with another number of rounds, such as an ideal of 1, counts with its median.
+        """
+        if len(self.ours) == len(self.theirs):
+            return [own / other for own, other in zip(self.ours, self.theirs, strict=True)]
+        middle = statistics.median(self.theirs)
+        return [own / middle for own in self.ours]
+
+    @property
     def ratio(self) -> float:
-        """The median of ours over the median of theirs."""
-        return statistics.median(self.ours) / statistics.median(self.theirs)
+        """The median of the rounds' ratios."""
+        return statistics.median(self.ratios)
 
     @property
-    def noise(self) -> float:
-        """The part of the ratio that the spread of both explains (interquartile, relative)."""
-        return _spread(self.ours) + _spread(self.theirs)
+    def interval(self) -> tuple[float, float]:
+        """Between what the ratio lies, as far as the rounds tell."""
+        return interval_of_median(self.ratios)
 
     @property
-    def is_met(self) -> bool:
-        """Whether the ratio keeps its bar, but for the measured noise."""
-        if self.bar is None:
-            return True
-        if self.more_is_better:
-            return self.ratio * (1 + self.noise) >= self.bar
-        return self.ratio * (1 - self.noise) <= self.bar
+    def verdict(self) -> Verdict:
+        """How the ratio stands to its bar."""
+        return judged(self.ratios, self.bar, more_is_better=self.more_is_better)
+
+
+def judged(ratios: Sequence[float], bar: float | None, *, more_is_better: bool) -> Verdict:
+    """How the rounds' ratios stand to a bar, which is at most, or at least, that.
+
+    It is missed where the whole interval of their median lies on its wrong side. Fewer than
+    `FEWEST_TO_JUDGE` rounds say nothing of the noise, so that they fail nothing.
+    """
+    if bar is None:
+        return Verdict.NO_BAR
+    sign = -1 if more_is_better else 1
+    if sign * statistics.median(ratios) <= sign * bar:
+        return Verdict.KEPT
+    missed = all(sign * end > sign * bar for end in interval_of_median(ratios))
+    return Verdict.MISSED if missed and len(ratios) >= FEWEST_TO_JUDGE else Verdict.WITHIN_NOISE
+
+
+def interval_of_median(figures: Sequence[float]) -> tuple[float, float]:
+    """What holds the true median in at least 19 of 20 cases, whatever the figures' distribution.
+
+    Of `count` figures each is as likely above the median as below it. So the median lies outside
+    the `cut`-th lowest and highest with the chance of `cut - 1` or fewer heads in `count` tosses of
+    a coin, twice. With fewer than 6 figures no cut is as sure: all of them are taken.
+    """
+    ordered, cut = sorted(figures), 1
+    tosses = 2 ** len(ordered)
+    while 2 * sum(math.comb(len(ordered), heads) for heads in range(cut + 1)) <= tosses / 20:
+        cut += 1
+    return ordered[cut - 1], ordered[-cut]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +112,11 @@ class Fact:
     goal: float | None = None
 
     @property
-    def is_met(self) -> bool:
-        """Whether the bar is kept."""
-        return self.at_most is None or self.value <= self.at_most
+    def verdict(self) -> Verdict:
+        """How the figure stands to its bar; a count has no noise."""
+        if self.at_most is None:
+            return Verdict.NO_BAR
+        return Verdict.KEPT if self.value <= self.at_most else Verdict.MISSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +128,39 @@ class Result:
     facts: Sequence[Fact] = field(default=())
 
     @property
-    def is_met(self) -> bool:
-        """Whether every bar is kept."""
-        return all([row.is_met for row in self.rows] + [fact.is_met for fact in self.facts])
+    def missed(self) -> list[str]:
+        """The rows and counts that miss their bars by more than the noise."""
+        told = {f"{row.what}, by {row.peer}": row.verdict for row in self.rows}
+        told |= {fact.what: fact.verdict for fact in self.facts}
+        return [name for name, verdict in told.items() if verdict is Verdict.MISSED]
 
     def to_json(self) -> dict[str, object]:
         """The outcome, with the machine it was measured on."""
         rows = [
-            {**asdict(row), "ratio": row.ratio, "noise": row.noise, "met": row.is_met}
+            {
+                **asdict(row),
+                "ratio": row.ratio,
+                "interval": row.interval,
+                "verdict": row.verdict.value,
+            }
             for row in self.rows
         ]
-        facts = [{**asdict(fact), "met": fact.is_met} for fact in self.facts]
-        return {"benchmark": self.name, "machine": machine(), "rows": rows, "facts": facts}
+        facts = [{**asdict(fact), "verdict": fact.verdict.value} for fact in self.facts]
+        told = {"benchmark": self.name, "machine": machine(), "missed": self.missed}
+        return {**told, "rows": rows, "facts": facts}
 
 
 def in_turn(times: int, **measures: Callable[[], float]) -> Mapping[str, list[float]]:
-    """Measure each in turn, `times` over, so that a noisy moment touches all alike."""
+    """Measure each in turn, `times` over, so that a noisy moment touches all alike.
+
+    Every other round goes backwards, for whoever comes first may find the machine in another state.
+    """
     figures: dict[str, list[float]] = {name: [] for name in measures}
+    order = list(measures.items())
     for _ in range(times):
-        for name, measure in measures.items():
+        for name, measure in order:
             figures[name].append(measure())
+        order.reverse()
     return figures
 
 
@@ -122,24 +187,23 @@ def report(result: Result, path: Path | None) -> int:
     for fact in result.facts:
         bar = "" if fact.at_most is None else f"  (bar: at most {fact.at_most:g})"
         bar += "" if fact.goal is None else f"  (goal: at most {fact.goal:g})"
-        print(f"{fact.what}: {fact.value:.4g} {fact.unit}{bar}{'' if fact.is_met else '  MISSED'}")
+        print(f"{fact.what}: {fact.value:.4g} {fact.unit}{bar}{_told(fact.verdict)}")
     if path is not None:
         path.write_text(json.dumps(result.to_json(), indent=2))
-    return 0 if result.is_met else 1
+    return 1 if result.missed else 0
 
 
 def _line(row: Row) -> str:
     ours, theirs = statistics.median(row.ours), statistics.median(row.theirs)
+    low, high = row.interval
     sign = ">=" if row.more_is_better else "<="
     bar = "" if row.bar is None else f"  (bar {sign} {row.bar:g})"
     return (
         f"{row.what}: {ours:.4g} {row.unit}, {row.peer} {theirs:.4g} {row.unit},"
-        f" ratio {row.ratio:.3g} ± {row.noise:.0%}{bar}{'' if row.is_met else '  MISSED'}"
+        f" ratio {row.ratio:.3g} ({low:.3g} to {high:.3g}){bar}{_told(row.verdict)}"
     )
 
 
-def _spread(figures: Sequence[float]) -> float:
-    if len(figures) < 4:
-        return (max(figures) - min(figures)) / 2 / statistics.median(figures)
-    low, _, high = statistics.quantiles(figures, n=4)
-    return (high - low) / 2 / statistics.median(figures)
+def _told(verdict: Verdict) -> str:
+    silent = (Verdict.NO_BAR, Verdict.KEPT)
+    return "" if verdict in silent else f"  {verdict.value}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 from pathlib import Path
 
@@ -30,22 +31,80 @@ def test_every_benchmark_stands_in_the_table_and_has_figures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "bar", "more_is_better", "met"),
+    ("ratios", "bar", "more_is_better", "verdict"),
     [
-        ([2.0] * 5, 1.0, False, False),
-        ([1.0] * 5, 1.0, False, True),
-        ([0.5] * 5, 1.0, True, False),
-        ([0.8, 0.9, 1.0, 1.2, 1.3], 0.9, False, True),
-        ([9.0] * 5, None, False, True),
+        ([0.9] * 5, 1.0, False, "kept"),
+        ([1.0] * 5, 1.0, False, "kept"),
+        ([1.1] * 5, 1.0, False, "MISSED"),
+        ([1.01, 1.2, 1.3], 1.0, False, "MISSED"),
+        ([0.99, 1.2, 1.3], 1.0, False, "missed, within the noise"),
+        ([0.5] * 5, 1.0, True, "MISSED"),
+        ([1.1] * 5, 1.0, True, "kept"),
+        ([0.8, 0.9, 1.01], 1.0, True, "missed, within the noise"),
+        ([9.0] * 5, None, False, "no bar"),
+        ([9.0] * 2, 1.0, False, "missed, within the noise"),
+        # One round in twenty at the other end does not hide what the others say.
+        ([0.5, *[1.1] * 19], 1.0, False, "MISSED"),
+        ([*[0.9] * 8, *[1.1] * 12], 1.0, False, "missed, within the noise"),
     ],
-    ids=["slower", "as fast", "less", "within the noise", "without a bar"],
 )
-def test_a_bar_is_missed_by_more_than_the_noise_only(
-    ours: list[float], bar: float | None, more_is_better: bool, met: bool
+def test_a_bar_is_missed_where_the_ratios_whole_interval_lies_on_its_wrong_side(
+    ratios: list[float], bar: float | None, more_is_better: bool, verdict: str
 ) -> None:
+    from benchmarks.measure import Result, Row
+
+    row = Row("it", "s", ratios, "a peer", [1.0], bar, more_is_better)
+    assert row.verdict.value == verdict
+    assert Result("It", [row]).missed == (["it, by a peer"] if verdict == "MISSED" else [])
+
+
+@pytest.mark.parametrize(("count", "left_out"), [(1, 0), (5, 0), (6, 0), (9, 1), (20, 5), (60, 21)])
+def test_the_interval_of_a_median_leaves_out_as_many_figures_as_the_tables_of_the_sign_test_say(
+    count: int, left_out: int
+) -> None:
+    from benchmarks.measure import interval_of_median
+
+    assert interval_of_median(range(count)) == (left_out, count - 1 - left_out)
+
+
+def test_the_true_median_lies_in_its_interval_in_19_of_20_cases_or_more() -> None:
+    from benchmarks.measure import interval_of_median
+
+    chance = random.Random(9)
+    intervals = [interval_of_median([chance.gauss() for _ in range(15)]) for _ in range(2000)]
+    assert sum(low <= 0 <= high for low, high in intervals) >= 1900
+
+
+def test_a_slow_round_is_in_no_ratio() -> None:
     from benchmarks.measure import Row
 
-    assert Row("it", "s", ours, "a peer", [1.0] * 5, bar, more_is_better).is_met is met
+    row = Row("it", "s", [1.0, 8.0, 1.0], "a peer", [2.0, 16.0, 2.0], 0.6)
+    assert row.ratios == [0.5, 0.5, 0.5]
+    assert row.interval == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("found", "failed"),
+    [
+        ([set()], set()),
+        ([{"a", "b"}, {"b", "c"}], {"b"}),
+        ([{"a"}, set()], set()),
+    ],
+    ids=["nothing missed", "missed again", "missed by chance"],
+)
+def test_only_what_is_missed_twice_fails(found: list[set[str]], failed: set[str]) -> None:
+    from benchmarks.all import missed_twice
+
+    results = iter(found)
+    assert missed_twice(lambda: next(results)) == failed
+    assert next(results, None) is None
+
+
+def test_a_benchmark_that_ends_without_figures_fails(tmp_path: Path) -> None:
+    from benchmarks.all import run
+
+    [told] = run("no_such_benchmark", tmp_path, short=True)
+    assert told == "no_such_benchmark, which ended with status 1"
 
 
 def test_a_result_tells_the_machine_and_survives_json() -> None:
@@ -54,6 +113,6 @@ def test_a_result_tells_the_machine_and_survives_json() -> None:
 
     result = Result("It", [Row("a", "s", [1.0], "b", [2.0])], [Fact("c", "MB", 3, at_most=2)])
     told = json.loads(json.dumps(result.to_json()))
-    assert "| a | 1 s | b | 2 s | 0.50 ± 0% |" in table([told])
-    assert not result.is_met
+    assert "| a | 1 s | b | 2 s | 0.50 | 0.50 to 0.50 |" in table([told])
+    assert told["missed"] == result.missed == ["c"]
     assert f"Python {sys.version_info.major}." in told["machine"]
