@@ -93,6 +93,8 @@ def test_the_sdist_can_be_tested_and_built_again(sdist: set[str]) -> None:
         "tests/conftest.py",
         "tests/package/test_distribution.py",
         "tools/engine",
+        "docs/tutorial.md",
+        "docs/output/first.txt",
         "README.md",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
