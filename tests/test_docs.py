@@ -66,6 +66,13 @@ def test_every_python_snippet_of_the_site_is_included_from_a_file_that_is_run() 
             assert (page.parent / included).resolve().is_relative_to(ROOT / "examples")
 
 
+def test_every_public_name_stands_in_the_reference() -> None:
+    page = (DOCS / "reference" / "api.md").read_text()
+    documented = set(re.findall(r"auto(?:class|function):: \S+\.(\w+)", page)) | {"RegistryError"}
+    assert set(pytest_registry.__all__) <= documented
+    assert [name for name in pytest_registry.__all__ if f"`{name}`" not in page] == []
+
+
 @pytest.mark.parametrize(
     "path", sorted((DOCS / "before").glob("*.txt")), ids=lambda path: path.stem
 )
