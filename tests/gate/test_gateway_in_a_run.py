@@ -64,6 +64,12 @@ def test_behind_the_gateway_a_container_takes_all_of_it(
             with registry.throttle(read=1, retry_after=False):
                 statuses = [registry.http.head(registry.url + "/v2/").status_code for _ in "12"]
                 assert 429 in statuses
+            if registry.endpoint.auth == "bearer":
+                before = len(registry.requests.where("token"))
+                with registry.faults("manifest", expire_token=True) as fault:
+                    registry.client.manifest(image.repository, image.tag)
+                assert fault.hits == 1
+                assert len(registry.requests.where("token")) == before + 1
 
         def test_requests(registry, registry_push):
             image = registry_push(synthetic_image(layers=2))
@@ -149,3 +155,67 @@ def test_neither_nobody_nor_who_may_log_in_steers_the_gate(
         *options, "--registry-gateway", f"--registry-auth={auth}"
     )
     result.assert_outcomes(passed=2)
+
+
+@pytest.mark.container_engine
+def test_a_failing_test_shows_its_requests_and_the_containers_log(
+    pytester: pytest.Pytester, ci_registry_image: str
+) -> None:
+    pytester.makepyfile(
+        """
+        def test_failing(registry):
+            with registry.faults("manifest", status=503, answer="html", times=1):
+                registry.http.get(f"{registry.url}/v2/my/app/manifests/latest?token=s3cret")
+            assert not registry.exists("my/app", "missing")
+            assert False
+        """
+    )
+    result = pytester.runpytest_subprocess(
+        *("--registry-engine=container", f"--registry-image={ci_registry_image}"),
+        *("--registry-gateway", "--registry-auth=bearer"),
+    )
+    result.assert_outcomes(failed=1)
+    requests, _, log = result.stdout.str().partition("the registry's last log lines")
+    requests = requests.partition("requests that reached the registry in this test")[2]
+    assert "GET /v2/my/app/manifests/latest 503" in requests
+    assert "(fault: status 503)" in requests
+    assert "GET /oauth2/token 200" in requests
+    assert "s3cret" not in requests
+    assert "manifests/missing" in log.partition("short test summary")[0]
+
+
+@pytest.mark.container_engine
+def test_no_log_and_no_report_of_a_run_holds_a_login_or_a_token(
+    pytester: pytest.Pytester, ci_registry_image: str
+) -> None:
+    pytester.makepyfile(
+        """
+        import base64, pathlib, re
+        from pytest_registry import synthetic_image
+
+        def test_all(registry, registry_push):
+            image = registry_push(synthetic_image())
+            registry.pull(image.repository, image.tag)
+            answer = registry.http.get(
+                f"{registry.url}/oauth2/token?scope=registry:catalog:*&password=in-a-query",
+                headers={"Authorization": registry.credentials.basic},
+            )
+            log = pathlib.Path(registry.endpoint.request_log).read_text()
+            assert '"route":"token"' in log
+            pathlib.Path("secrets.txt").write_text(
+                "\\n".join([*registry.secrets, answer.json()["token"], "in-a-query"])
+            )
+            pathlib.Path("log.txt").write_text(log)
+        """
+    )
+    result = pytester.runpytest_subprocess(
+        *("--registry-engine=container", f"--registry-image={ci_registry_image}"),
+        *("--registry-gateway", "--registry-auth=bearer", "--registry-report=run.html"),
+    )
+    result.assert_outcomes(passed=1)
+    secrets = (pytester.path / "secrets.txt").read_text().split("\n")
+    assert len(secrets) >= 4
+    for name in ("log.txt", "run.html", "run.json"):
+        written = (pytester.path / name).read_text()
+        assert len(written) > 100
+        assert [each for each in secrets if each in written] == []

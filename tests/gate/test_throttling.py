@@ -43,10 +43,12 @@ def test_one_request_too_many_is_told_when_to_come_back(gated: Gated) -> None:
         ("azure", "application/json", "Please visit https://aka.ms/acr/throttling"),
         ("docker-hub", "application/json", "You have reached your pull rate limit"),
         ("text", "text/plain; charset=utf-8", "429: the registry is busy"),
+        ("html", "text/html", "<title>429</title>"),
+        ("empty", None, ""),
     ],
 )
 def test_the_refusal_is_written_as_registries_do(
-    gated: Gated, answer: str, kind: str, text: str
+    gated: Gated, answer: str, kind: str | None, text: str
 ) -> None:
     with gated.throttle(read=1, answer=answer, retry_after=False):
         gated.ask("GET", gated.manifest)
@@ -160,16 +162,22 @@ def test_the_token_endpoint_has_a_bucket() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "figures"),
+    ("name", "registry", "identity"),
     [
-        ("azure-basic", (10_000, 2_000, 1_000, 500, 10_000)),
-        ("azure-standard", (10_000, 2_000, 1_000, 500, 10_000)),
-        ("azure-premium", (20_000, 4_000, 4_000, 2_000, 20_000)),
+        ("azure-basic", (10_000, 2_000, 1_000, 500, 10_000), (5_000, 1_000, 500, 250, None)),
+        ("azure-standard", (10_000, 2_000, 1_000, 500, 10_000), (5_000, 1_000, 500, 250, None)),
+        (
+            *("azure-premium", (20_000, 4_000, 4_000, 2_000, 20_000)),
+            (10_000, 2_000, 2_000, 1_000, None),
+        ),
     ],
 )
-def test_the_presets_are_azures_figures(name: str, figures: tuple[int, ...]) -> None:
+def test_the_presets_are_azures_figures(
+    name: str, registry: tuple[int, ...], identity: tuple[int | None, ...]
+) -> None:
     preset = PRESETS[name]
-    assert tuple(preset.per_minute(kind, each_account=False) for kind in CLASSES) == figures
+    assert tuple(preset.per_minute(kind, each_account=False) for kind in CLASSES) == registry
+    assert tuple(preset.per_minute(kind, each_account=True) for kind in CLASSES) == identity
     assert (preset.pulls, preset.pushes, preset.answer) == (10, 5, "azure")
 
 

@@ -1,0 +1,110 @@
+"""Which requests a fault can name, and all that is written down of each."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_registry.gate.fault import METHODS, ROUTES
+from pytest_registry.oci.media_types import OCI_MANIFEST
+from pytest_registry.oci.names import digest_of
+from pytest_registry.security.credentials import Credentials
+
+if TYPE_CHECKING:
+    from tests.gate.conftest import Gated
+else:
+    Gated = Any
+
+WORKER = Credentials("pytest-gw1", "the run's password")
+DIGEST = digest_of(bytes(range(256)) * 1000)
+UPLOADS = "/v2/team/app/blobs/uploads/"
+
+ASKED = {
+    "GET blob": f"/v2/team/app/blobs/{DIGEST}",
+    "HEAD blob": f"/v2/team/app/blobs/{DIGEST}",
+    "DELETE blob": f"/v2/team/app/blobs/{DIGEST}",
+    "GET manifest": "/v2/team/app/manifests/latest",
+    "HEAD manifest": "/v2/team/app/manifests/latest",
+    "PUT manifest": "/v2/team/app/manifests/latest",
+    "DELETE manifest": "/v2/team/app/manifests/latest",
+    "POST upload": UPLOADS,
+    "PATCH upload": f"{UPLOADS}1",
+    "PUT upload": f"{UPLOADS}1",
+    "GET upload": f"{UPLOADS}1",
+    "DELETE upload": f"{UPLOADS}1",
+    "GET tags": "/v2/team/app/tags/list",
+    "GET referrers": f"/v2/team/app/referrers/{DIGEST}",
+    "GET catalog": "/v2/_catalog",
+    "GET base": "/v2/",
+}
+
+
+@pytest.mark.parametrize("on", ASKED)
+def test_a_fault_on_a_method_and_route_meets_these_requests_and_no_others(
+    gated: Gated, on: str
+) -> None:
+    with gated.fault(on=on, status=503):
+        met = [
+            each for each, path in ASKED.items() if gated.ask(each.split()[0], path).status == 503
+        ]
+    assert met == [on]
+
+
+@pytest.mark.parametrize("on", [*METHODS, *sorted({*ROUTES} - {"token"})])
+def test_a_fault_on_a_method_or_a_route_meets_all_of_it(gated: Gated, on: str) -> None:
+    with gated.fault(on=on, status=503):
+        met = {
+            each for each, path in ASKED.items() if gated.ask(each.split()[0], path).status == 503
+        }
+    assert met == {each for each in ASKED if on in each.split()}
+
+
+def test_every_route_that_can_be_named_was_asked() -> None:
+    """`token` has a file of its own."""
+    assert {each.split()[1] for each in ASKED} | {"token"} == {*ROUTES}
+    assert {each.split()[0] for each in ASKED} == {*METHODS}
+
+
+def test_all_that_is_noted_of_a_request(gated: Gated) -> None:
+    content = os.urandom(5000)
+    digest = digest_of(content)
+    before = time.time()
+    path = f"{UPLOADS}?digest={digest}"
+    mine = gated.as_(WORKER)
+    assert mine.ask("POST", path, content, user_agent="tool/1.2 (x)").status == 201
+    with gated.fault(on="GET blob", delay=0.2):
+        mine.ask("GET", f"/v2/team/app/blobs/{digest}", range="bytes=0-99")
+    mine.ask("GET", "/v2/team/app/manifests/latest", accept=OCI_MANIFEST, login="")
+    pushed, pulled, refused = gated.requests
+    assert (pushed.method, pushed.route, pushed.path) == ("POST", "upload", UPLOADS)
+    assert (pushed.repository, pushed.digest, pushed.status) == ("team/app", digest, 201)
+    assert (pushed.bytes_in, pushed.bytes_out) == (5000, 0)
+    assert (pushed.user_agent, pushed.account, pushed.worker) == (
+        "tool/1.2 (x)",
+        "pytest-gw1",
+        "gw1",
+    )
+    assert before - 1 <= pushed.started <= pushed.ended <= time.time() + 1
+    assert (pulled.method, pulled.route, pulled.reference) == ("GET", "blob", digest)
+    assert (pulled.status, pulled.bytes_in, pulled.bytes_out) == (206, 0, 100)
+    assert 0.2 <= pulled.seconds < 30
+    assert pulled.fault == "fault: delay 0.2 s"
+    assert (refused.route, refused.reference, refused.status) == ("manifest", "latest", 401)
+    assert (refused.account, refused.worker) == ("", "")
+
+
+def test_neither_a_query_nor_a_login_is_written_down(gated: Gated) -> None:
+    secret = "s3cret-" + os.urandom(8).hex()
+    gated.ask("GET", f"/v2/team/app/tags/list?last={secret}")
+    gated.ask("GET", "/v2/", login=f"Bearer {secret}")
+    gated.ask("GET", "/v2/", login=Credentials("somebody", secret).basic)
+    gated.ask("POST", f"{UPLOADS}?digest={DIGEST}&from={secret}", x_token=secret, cookie=secret)
+    written = gated.log.read_text()
+    assert len(written.splitlines()) == 4
+    assert secret not in written
+    assert Credentials("somebody", secret).basic.partition(" ")[2] not in written
+    assert {"path", "status", "account"} <= json.loads(written.splitlines()[0]).keys()
