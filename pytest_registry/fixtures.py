@@ -80,7 +80,8 @@ def registry_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., R
     `registry_factory(auth="bearer", tls="on")`: the keywords are options as in the ini file,
     without their prefix; what is not given is as for the run's registry. It lives as long as the
     fixture that asked for it, by that one's scope; where a test itself asked, until the end of the
-    test. Raises OptionError for a value that the option does not take.
+    test; with `scope="session"` until the end of this worker's session, whoever asked. Raises
+    OptionError for a value that the option does not take.
     """
     from pytest_registry.sharing.further import FurtherRegistries
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from pytest_registry.errors import OptionError
 from pytest_registry.sharing.owner import Owner
 
 if TYPE_CHECKING:
@@ -27,8 +28,17 @@ class FurtherRegistries:
         self._asking = asking
         self._ends = ExitStack()
 
-    def start(self, **changes: Any) -> Registry:
-        """Start one with these options changed; raises OptionError, and what its start raises."""
+    def start(self, *, scope: Literal["session"] | None = None, **changes: Any) -> Registry:
+        """Start one with these options changed; raises OptionError, and what its start raises.
+
+        With the scope "session" it stays whoever asks, as a cache for several tests needs it.
+        """
+        if scope not in (None, "session"):
+            raise OptionError(
+                "start a further registry",
+                f"{scope!r} was given as its scope",
+                'leave it out, or give scope="session"; a fixture\'s own scope decides otherwise',
+            )
         settings = self._member.settings.changed("registry_factory(...)", **changes)
         with ExitStack() as begun:
             owner = Owner(settings, start=True)
@@ -37,7 +47,8 @@ class FurtherRegistries:
             begun.callback(registry.close)
             end = begun.pop_all().close
         self._ends.callback(end)  # ending twice is no error
-        self._end_with(self._asking(), end)
+        if scope != "session":
+            self._end_with(self._asking(), end)
         return registry
 
     def close(self) -> None:

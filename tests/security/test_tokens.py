@@ -23,7 +23,11 @@ def by_token(registry_factory: Factory, ci_registry_image: str) -> Callable[[str
     def find(engine: str) -> Registry:
         if engine not in started:
             started[engine] = registry_factory(
-                engine=engine, auth="bearer", token_lifetime=2.0, image=ci_registry_image
+                scope="session",
+                engine=engine,
+                auth="bearer",
+                token_lifetime=2.0,
+                image=ci_registry_image,
             )
             started[engine].client.push(synthetic_image(), "a", "1")
         return started[engine]

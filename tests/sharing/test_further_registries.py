@@ -31,10 +31,11 @@ def test_they_live_as_long_as_the_fixture_or_the_test_that_asked(
     assert (len(urls(run, "run")), len(set(urls(run, "run")))) == (4, 1)
     assert (len(urls(run, "session")), len(set(urls(run, "session")))) == (4, 2)
     assert (len(urls(run, "test")), len(set(urls(run, "test")))) == (4, 4)
-    assert (len(urls(run, "own")), len(set(urls(run, "own")))) == (2, 2)
+    for name in ("own", "stays"):
+        assert (len(urls(run, name)), len(set(urls(run, name)))) == (2, 2)
     place.hosts |= {
         url.partition("://")[2]
-        for name in ("run", "session", "test", "own")
+        for name in ("run", "session", "test", "own", "stays")
         for url in urls(run, name)
     }
     assert not place.wait_until_empty(10)

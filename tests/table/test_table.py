@@ -32,7 +32,11 @@ def of_kind(registry_factory: Factory, ci_registry_image: str) -> Callable[[Kind
     def find(kind: Kind) -> Registry:
         if kind not in started:
             started[kind] = registry_factory(
-                engine=kind.engine, auth=kind.auth, tls=kind.tls, image=ci_registry_image
+                scope="session",
+                engine=kind.engine,
+                auth=kind.auth,
+                tls=kind.tls,
+                image=ci_registry_image,
             )
         return started[kind]
 

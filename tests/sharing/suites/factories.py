@@ -53,14 +53,18 @@ def test_asks_itself(registry_factory: Factory) -> None:
     registry = registry_factory(**FURTHER)
     note("own", registry)
     assert registry.repositories() == []
+    note("stays", registry_factory(scope="session", engine="embedded"))
 
 
 def test_those_of_earlier_tests_have_ended(of_the_session: Registry) -> None:
     earlier = [*directories("test"), *directories("own")]
     assert [path.exists() for path in earlier] == [False] * 3
     assert len(of_the_session.repositories()) == 2
+    assert [path.exists() for path in directories("stays")] == [True]
 
 
 def test_an_unknown_option_is_refused(registry_factory: Factory) -> None:
     with pytest.raises(OptionError, match="there is no such option"):
         registry_factory(colour="red")
+    with pytest.raises(OptionError, match="'module' was given as its scope"):
+        registry_factory(scope="module")
