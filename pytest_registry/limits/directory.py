@@ -10,16 +10,13 @@ that is held admits a second holder (seen).
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from pathlib import Path
 
 from pytest_registry.errors import StateError
 from pytest_registry.limits.slots import Slots
 from pytest_registry.oci.names import normal_registry
-
-_HAS_OWNERS = hasattr(os, "getuid")
-"""False on Windows, where the temporary directory is the user's own and modes mean nothing."""
+from pytest_registry.security.files import own_directory
 
 
 class LimitWarning(UserWarning):
@@ -35,7 +32,7 @@ def default_base() -> Path:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and Path(runtime).is_dir():
         return Path(runtime) / "pytest-registry"
-    user = f"-{os.getuid()}" if _HAS_OWNERS else ""
+    user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
     return Path(tempfile.gettempdir()) / f"pytest-registry{user}"
 
 
@@ -63,19 +60,13 @@ def file_slots(registry: str, base: Path | None = None) -> Slots:
 def private_directory(path: Path) -> Path:
     """Make `path` with mode 0700, or see that it is the user's alone; raises StateError."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = path.lstat()
+        return own_directory(path, parents=True)
     except OSError as error:
-        raise _distrusted(path, str(error)) from error
-    if not stat.S_ISDIR(status.st_mode):
-        raise _distrusted(path, "it is a symbolic link or no directory")
-    if not _HAS_OWNERS:
-        return path
-    if status.st_uid != os.geteuid():
-        raise _distrusted(path, f"it belongs to the user with id {status.st_uid}")
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        raise _distrusted(path, f"others may enter it (mode {stat.S_IMODE(status.st_mode):o})")
-    return path
+        raise StateError(
+            f"use {path} for the registry's limits",
+            error.strerror or str(error),
+            "remove it, or give it to the user who runs the tests with mode 700",
+        ) from error
 
 
 def no_real_locks(directory: Path, error: OSError) -> StateError:
@@ -84,12 +75,4 @@ def no_real_locks(directory: Path, error: OSError) -> StateError:
         f"lock files in {directory}",
         f"its file system has no working locks ({error})",
         "let XDG_RUNTIME_DIR or TMPDIR name a directory on a local file system",
-    )
-
-
-def _distrusted(path: Path, happened: str) -> StateError:
-    return StateError(
-        f"use {path} for the registry's limits",
-        happened,
-        "remove it, or give it to the user who runs the tests with mode 700",
     )

@@ -1,9 +1,11 @@
-"""Files that hold secrets: of mode 0600 from their first byte, whole or not there at all."""
+"""What only this user may read: files (0600, whole or not there at all) and directories (0700)."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from pytest_registry.errors import StateError
@@ -30,6 +32,34 @@ def secret_directory(path: Path) -> Path:
     except OSError as error:
         raise _refused(f"make the directory {path.name}", path.parent, error) from error
     return path
+
+
+def own_directory(path: Path, *, parents: bool = False, narrow: bool = False) -> Path:
+    """A directory that is this user's alone, made where it is missing.
+
+    For places where anybody may have made one of that name before, as in a shared temporary
+    directory. One that is the user's but open to others is closed if `narrow`. Raises OSError,
+    whose `strerror` says why it is not to be trusted. Where directories have no owners (Windows)
+    neither owner nor mode is looked at.
+    """
+    path.mkdir(mode=0o700, parents=parents, exist_ok=True)
+    status = path.lstat()
+    if stat.S_ISLNK(status.st_mode):
+        raise _distrusted("it is a symbolic link", path)
+    if not hasattr(os, "geteuid"):
+        return path
+    if status.st_uid != os.geteuid():
+        raise _distrusted(f"it belongs to the user with id {status.st_uid}", path)
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o077 and not narrow:
+        raise _distrusted(f"others may enter it (mode {mode:o})", path)
+    if mode & 0o077:
+        path.chmod(0o700)
+    return path
+
+
+def _distrusted(why: str, path: Path) -> OSError:
+    return OSError(errno.EPERM, why, str(path))
 
 
 def _refused(asked: str, where: Path, error: OSError) -> StateError:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_registry.errors import EngineUnavailable, RegistryError
+from pytest_registry.security.files import write_secret
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import elsewhere, owed
-from pytest_registry.sharing.directories import write_private
 from pytest_registry.sharing.liveness import is_held, locked
 from pytest_registry.sharing.run import (
     LABEL_RUN,
@@ -115,7 +115,7 @@ def note_references(run: Run, place: str) -> None:
     # The first to write is right: a later one may see what the first has made since.
     with locked(run.file("references-before.lock")):
         if not run.references_before.exists():
-            write_private(run.references_before, "".join(f"{name}\n" for name in before))
+            write_secret(run.references_before, "".join(f"{name}\n" for name in before))
 
 
 def remove_references(client: docker.DockerClient, host: str, before: Iterable[str]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 import tempfile
 from pathlib import Path
 
 from pytest_registry.errors import StateError
+from pytest_registry.security.files import own_directory
 
 
 def state_directory(chosen: str | None) -> Path:
@@ -35,33 +35,9 @@ def state_path(chosen: str | None) -> Path:
 def private_directory(path: Path) -> Path:
     """`path` as a directory of mode 0700 that this user owns; raises StateError."""
     try:
-        path.mkdir(mode=0o700, exist_ok=True)
-        status = path.lstat()
+        return own_directory(path, narrow=True)
     except OSError as error:
         raise _refused(path, error.strerror or str(error)) from error
-    if stat.S_ISLNK(status.st_mode):
-        raise _refused(path, "it is a symbolic link")
-    if not stat.S_ISDIR(status.st_mode):
-        raise _refused(path, "it is not a directory")
-    if os.name == "posix":
-        if status.st_uid != os.getuid():
-            raise _refused(path, f"it belongs to the user with id {status.st_uid}")
-        if stat.S_IMODE(status.st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
-            path.chmod(stat.S_IRWXU)
-    return path
-
-
-def write_private(path: Path, content: str) -> None:
-    """Write a file of mode 0600, whole or not at all (by rename); raises StateError."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
-            file.write(content)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise unwritable(path, error) from error
 
 
 def unwritable(path: Path, error: OSError) -> StateError:

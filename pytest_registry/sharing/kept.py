@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from pytest_registry.engines.endpoint import Birth, Endpoint
 from pytest_registry.errors import RegistryError
+from pytest_registry.security.files import write_secret
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import state
-from pytest_registry.sharing.directories import write_private
 from pytest_registry.sharing.liveness import Watch, is_held, wait_until_released
 from pytest_registry.sharing.run import Run, remove_if_empty, runs_directory, version
 
@@ -46,7 +46,7 @@ class KeptEngine:
 
 def mark(run: Run) -> None:
     """Let the run's registry stay after the run; called by its keeper."""
-    write_private(run.kept, json.dumps({"keeper": os.getpid(), "version": version()}))
+    write_secret(run.kept, json.dumps({"keeper": os.getpid(), "version": version()}))
 
 
 def kept_runs(settings: Settings) -> Iterator[Run]:

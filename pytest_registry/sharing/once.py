@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytest_registry.sharing.directories import private_directory, write_private
+from pytest_registry.security.files import write_secret
+from pytest_registry.sharing.directories import private_directory
 from pytest_registry.sharing.liveness import locked
 from pytest_registry.sharing.run import Run
 
@@ -23,7 +24,7 @@ def once(run: Run, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, A
         private_directory(result.parent)
         with locked(result.with_suffix(".lock")):
             if not result.exists():
-                write_private(result, json.dumps(make()))
+                write_secret(result, json.dumps(make()))
     value: dict[str, Any] = json.loads(result.read_text("utf-8"))
     return value
 

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pytest_registry.clients import engine_address
+from pytest_registry.security.files import write_secret
 from pytest_registry.settings import Settings
-from pytest_registry.sharing.directories import private_directory, state_directory, write_private
+from pytest_registry.sharing.directories import private_directory, state_directory
 
 CONNECT_TIMEOUT = 1.0
 """Seconds."""
@@ -38,7 +39,7 @@ def note(settings: Settings, name: str, made: Made) -> None:
     """Write down that what a run made is still in the engine; raises StateError."""
     debt = {"engine": _engine(), "made": asdict(made)}
     directory = private_directory(state_directory(settings.state_dir) / "owed")
-    write_private(directory / f"{name}.json", json.dumps(debt))
+    write_secret(directory / f"{name}.json", json.dumps(debt))
 
 
 def debts(settings: Settings) -> Iterator[tuple[Path, Made]]:

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_registry.errors import StateError
+from pytest_registry.security.files import write_secret
 from pytest_registry.settings import Settings
 from pytest_registry.sharing.directories import (
     private_directory,
     state_directory,
     state_path,
     unwritable,
-    write_private,
 )
 from pytest_registry.sharing.liveness import Lifeline
 
@@ -70,7 +70,7 @@ class Run:
         runs_directory(self.settings)
         try:
             private_directory(self.unborn)
-            write_private(self.unborn / "run.json", json.dumps(self.to_json()))
+            write_secret(self.unborn / "run.json", json.dumps(self.to_json()))
             life = Lifeline(self.unborn / self.life.name)
             self.unborn.rename(self.directory)
         except (StateError, OSError) as error:

@@ -9,19 +9,19 @@ from pytest_registry import errors
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.engines.readiness import tail
 from pytest_registry.errors import RegistryEnded, RegistryError, StartError
-from pytest_registry.sharing.directories import write_private
+from pytest_registry.security.files import write_secret
 from pytest_registry.sharing.last_words import last_words
 from pytest_registry.sharing.run import Run
 
 
 def write_endpoint(run: Run, endpoint: Endpoint) -> None:
     """Tell that the registry is ready; raises StateError."""
-    write_private(run.state, json.dumps({"endpoint": endpoint.to_json()}))
+    write_secret(run.state, json.dumps({"endpoint": endpoint.to_json()}))
 
 
 def write_error(run: Run, error: RegistryError) -> None:
     """Tell that there is no registry, so that nobody else tries in vain; raises StateError."""
-    write_private(run.state, json.dumps({"error": error_to_json(error)}))
+    write_secret(run.state, json.dumps({"error": error_to_json(error)}))
 
 
 def read_endpoint(run: Run) -> Endpoint | None:
@@ -51,7 +51,7 @@ def write_end(run: Run, how: str, log: list[str]) -> None:
     Raises StateError.
     """
     if not run.ended.exists():
-        write_private(run.ended, json.dumps({"how": how, "log": log}))
+        write_secret(run.ended, json.dumps({"how": how, "log": log}))
 
 
 def read_end(run: Run, asked: str) -> RegistryEnded | None:
