@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_registry.engines.endpoint import Endpoint
-from pytest_registry.errors import RegistryError
+from pytest_registry.errors import AuthenticationFailed, RegistryError
 from pytest_registry.oci.namespace import Namespace
 from pytest_registry.settings import Settings
 from pytest_registry.sharing.once import made, once
@@ -39,11 +39,20 @@ def try_features(run: Run, endpoint: Endpoint) -> None:
 
     Raises AuthenticationFailed, RateLimited, TransferError.
     """
-    from pytest_registry.engines.external import connect
+    from pytest_registry.engines.external import ANONYMOUS, PASSWORD, USERNAME, connect
 
     namespace = Namespace(endpoint.prefix, noting(run))
     with connect(endpoint.url, endpoint.credentials, namespace) as client:
-        once(run, FEATURES, client.missing_features)
+        try:
+            once(run, FEATURES, client.missing_features)
+        except AuthenticationFailed as error:
+            if endpoint.credentials != ANONYMOUS:
+                raise
+            remedy = (
+                f"nobody is logged in: give {USERNAME} and {PASSWORD} in the environment, or use"
+                f" docker login {endpoint.host}"
+            )
+            raise AuthenticationFailed(error.asked, error.happened, remedy) from error
 
 
 def lacking(run: Run) -> Mapping[str, Any]:
