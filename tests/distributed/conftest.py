@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -100,9 +100,9 @@ def redis_server(fresh_redis: RedisServer) -> RedisServer:
     return fresh_redis
 
 
-def limits_of(url: str, lease: float, registry: str = REGISTRY) -> Limits:
+def limits_of(url: str, lease: float, registry: str = REGISTRY, timeout: float = 20) -> Limits:
     """Limits of another machine: each call is a client of its own."""
-    return Limits(RedisSlots(url, registry, lease), LimitPolicy(pull=1, push=1, timeout=20))
+    return Limits(RedisSlots(url, registry, lease), LimitPolicy(pull=1, push=1, timeout=timeout))
 
 
 @pytest.fixture
@@ -110,9 +110,11 @@ def start() -> Iterator[Start]:
     """Start one of the programs in `programs.py` as a process; killed at the end."""
     running: list[subprocess.Popen[str]] = []
 
-    def start_program(name: str, *arguments: object) -> subprocess.Popen[str]:
+    def start_program(
+        name: str, *arguments: object, before: Sequence[str] = ()
+    ) -> subprocess.Popen[str]:
         program = Path(__file__).with_name("programs.py")
-        command = [sys.executable, str(program), name, *map(str, arguments)]
+        command = [*before, sys.executable, str(program), name, *map(str, arguments)]
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
