@@ -10,9 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.peers.names import NGINX, REGISTRY
@@ -29,11 +29,17 @@ def test_ready({fixture}):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One way to a registry: its fixtures' module in `benchmarks.peers`, and pytest's options."""
+    """One way to a registry: its fixtures' module in `benchmarks.peers`, and pytest's options.
+
+    `files` stand beside the tests.
+    """
 
     name: str
     module: str
     options: Sequence[str] = ("-pno:registry",)
+    python: str = sys.executable
+    files: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 def ours(engine: str, *options: str) -> Peer:
@@ -46,6 +52,27 @@ EMBEDDED = ours("embedded")
 CONTAINER = ours("container")
 BY_HAND = Peer("docker run by hand", "by_hand")
 TESTCONTAINERS = Peer("testcontainers", "with_testcontainers")
+PEERS = ROOT / "build" / "peers"
+"""What tools/peers makes."""
+
+
+def docker_registry_fixtures() -> Peer:
+    """pytest-docker-registry-fixtures with our images.
+
+    Raises FileNotFoundError without tools/peers.
+    """
+    if not (PEERS / "docker" / "config.json").exists():
+        raise FileNotFoundError("tools/peers makes what the benchmark of the first push needs")
+    [package] = PEERS.glob("venv/lib/python*/site-packages/pytest_docker_registry_fixtures")
+    compose = (package / "docker-compose.yml").read_text()
+    return Peer(
+        "pytest-docker-registry-fixtures",
+        "with_docker_registry_fixtures",
+        (f"--push-image={NGINX}", "--always-pull=false"),
+        python=str(PEERS / "venv" / "bin" / "python"),
+        files={"tests/docker-compose.yml": compose.replace("library/registry:2.7.1", REGISTRY)},
+        environment={"DOCKER_CONFIG": str(PEERS / "docker")},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +89,20 @@ def session(peer: Peer, fixture: str, workers: int = 1) -> Session:
     # No pytest plugin but those needed: what else is installed would be in every figure alike.
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
-        (directory / "test_ready.py").write_text(TEST.format(fixture=fixture))
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-pno:cacheprovider",
-            "-pno:hypothesispytest",
-        ]
+        for path, text in {**peer.files, "test_ready.py": TEST.format(fixture=fixture)}.items():
+            (directory / path).parent.mkdir(exist_ok=True)
+            (directory / path).write_text(text)
+        command = [peer.python, "-m", "pytest", "-q", "-pno:cacheprovider", "-pno:hypothesispytest"]
         command += [f"-pbenchmarks.peers.{peer.module}", *peer.options]
         command += ["--dist=each", f"--numprocesses={workers}"] if workers > 1 else ["-pno:xdist"]
         begun = time.monotonic()
         done = subprocess.run(
-            command, cwd=directory, env=environment(), capture_output=True, text=True, check=False
+            command,
+            cwd=directory,
+            env={**environment(), **peer.environment},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         whole = time.monotonic() - begun
         if done.returncode:

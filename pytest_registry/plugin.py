@@ -1,4 +1,4 @@
-"""The plugin's entry: the hooks of every run. Those of a run with a registry: sharing/telling.py."""
+"""The plugin's entry: the hooks of every run. sharing/telling.py has those of a registry's."""
 
 from __future__ import annotations
 

@@ -1,0 +1,22 @@
+"""pytest-docker-registry-fixtures as its documentation shows it, in the environment of tools/peers.
+
+Its registry without a login or TLS: `docker_registry_secure` makes two RSA keys of 4096 bits first,
+which takes seconds, and fails with today's pyOpenSSL. The image is pushed by its option
+`--push-image`; that swallows errors, so the registry is asked for the image.
+"""
+
+import urllib.request
+from typing import Any
+
+import pytest
+
+from benchmarks.peers.names import NGINX
+
+
+@pytest.fixture(scope="session")
+def nginx(docker_registry_insecure: Any) -> str:
+    """The sample image, pushed."""
+    repository, _, tag = NGINX.partition(":")
+    endpoint: str = docker_registry_insecure.endpoint
+    with urllib.request.urlopen(f"http://{endpoint}/v2/{repository}/manifests/{tag}", timeout=5):
+        return f"{endpoint}/{NGINX}"
