@@ -71,8 +71,6 @@ class Security:
 
     def embedded_settings(self, log: Callable[[str], None]) -> ServerSettings:
         """How the embedded registry is served, with a token server of its own for `bearer`."""
-        from dataclasses import replace
-
         from pytest_registry.security.signing import SecretSigner
         from pytest_registry.server.authentication import Basic, OpenToAll
         from pytest_registry.server.bearer import Bearer
@@ -80,27 +78,25 @@ class Security:
 
         settings = self.transport(log)
         if self.auth == "none":
-            return replace(settings, authenticator=OpenToAll())
+            return settings._replace(authenticator=OpenToAll())
         if self.auth == "basic":
-            return replace(settings, authenticator=Basic(AccountsFile(self.accounts)))
+            return settings._replace(authenticator=Basic(AccountsFile(self.accounts)))
         signer = SecretSigner()
         routes = ROUTES + self._token_server(signer).routes
-        return replace(settings, authenticator=Bearer(signer), routes=routes)
+        return settings._replace(authenticator=Bearer(signer), routes=routes)
 
     def token_server_settings(self, log: Callable[[str], None]) -> ServerSettings:
         """A server of tokens only, for a registry that is not ours; raises Unsupported.
 
         Its tokens are signed by the registry's own key, which whoever trusts the CA can verify.
         """
-        from dataclasses import replace
-
         from pytest_registry.security.signing import KeySigner
 
         certificates = self.certificates()
         signer = KeySigner(certificates.certificate, certificates.key)
         # distribution takes tokens for 60 s after their end.
         routes = self._token_server(signer, tolerance=60.0).routes
-        return replace(self.transport(log), routes=routes)
+        return self.transport(log)._replace(routes=routes)
 
     def _token_server(self, signer: Signer, tolerance: float = 0.0) -> TokenServer:
         from pytest_registry.server.tokens import TokenServer
