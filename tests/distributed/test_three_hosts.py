@@ -1,8 +1,8 @@
 """Three machines, one registry, limits of 10 and 5: what the registry itself saw.
 
 The machines are network namespaces that each run `pytest -n 4`; one of them is killed in mid-run.
-The registry's own records tell how many operations ran at once: each has a repository of its own,
-and asks at its beginning and at its end.
+The registry is Debian's, and its own log tells how many operations ran at once: each has a
+repository of its own, and asks at its beginning and at its end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +21,12 @@ from pathlib import Path
 import pytest
 
 from pytest_registry.__main__ import main
-from pytest_registry.engines.external import PASSWORD, USERNAME
-from pytest_registry.security.credentials import Credentials
-from pytest_registry.server import RegistryServer, RequestRecord, ServerSettings
 from tests.distributed.conftest import RedisServer, limits_of
 from tests.distributed.network import Machine, Network, network, why_not
+from tests.distributed.registry import debian_registry
 
 LIMITS = {"pull": 10, "push": 5}
 LEASE = 2.0
-ACCOUNT = Credentials("ci", "a-password-of-the-proof")
 SUITE = Path(__file__).with_name("suite_of_a_host.py")
 
 
@@ -67,8 +63,6 @@ def run(machine: Machine, number: int, place: Path, url: str, redis: str) -> sub
     """A machine's own pytest."""
     environment = {
         **os.environ,
-        USERNAME: ACCOUNT.username,
-        PASSWORD: ACCOUNT.password,
         "PROOF": str(place),
         "PROOF_HOST": str(number),
         "DOCKER_HOST": "unix:///no/such/engine.sock",
@@ -80,21 +74,6 @@ def run(machine: Machine, number: int, place: Path, url: str, redis: str) -> sub
     ]
     command = machine.command(sys.executable, "-m", "pytest", *options, str(SUITE))
     return subprocess.Popen(command, env=environment, cwd=place, stdout=subprocess.PIPE, text=True)
-
-
-def most_at_once(records: Iterable[RequestRecord], kind: str) -> int:
-    """How many operations of a kind the registry saw at the same time, at most."""
-    spans: dict[str, list[float]] = defaultdict(list)
-    for record in records:
-        if f"/{kind}/" in record.repository and record.route != "tags":  # that is clearing up
-            spans[record.repository] += [record.started, record.started + record.seconds]
-    events = [(min(span), 1) for span in spans.values()]
-    events += [(max(span), -1) for span in spans.values()]
-    inside = most = 0
-    for _, change in sorted(events):
-        inside += change
-        most = max(most, inside)
-    return most
 
 
 def holds(place: Path) -> list[Hold]:
@@ -180,15 +159,12 @@ def test_limits_hold_over_three_hosts_and_a_killed_one_costs_its_lease_only(
     wires: Network,
     shared_redis: RedisServer,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    records: list[RequestRecord] = []
-    settings = ServerSettings(host=wires.address, credentials=ACCOUNT, observer=records.append)
     machines = [wires.machine() for _ in range(3)]
-    with RegistryServer(settings) as server:
-        warm(shared_redis, server.host)
+    with debian_registry(wires.address, tmp_path) as registry:
+        warm(shared_redis, registry.host)
         runs = [
-            run(machine, number, tmp_path, server.url, shared_redis.url)
+            run(machine, number, tmp_path, registry.url, shared_redis.url)
             for number, machine in enumerate(machines)
         ]
         ready = [tmp_path / f"ready-{host}-{number}" for host in range(3) for number in range(4)]
@@ -206,16 +182,14 @@ def test_limits_hold_over_three_hosts_and_a_killed_one_costs_its_lease_only(
         found = holds(tmp_path)
         assert any(hold.end is None for hold in found), "the killed machine held no slot"
         for kind, limit in LIMITS.items():
-            assert most_at_once(records, kind) == limit
+            assert registry.most_at_once(kind) == limit
             best, real = ideal(found, kind, killed)
             noise = HOPS * lateness.mean * sum(hold.kind == kind for hold in found) / limit
             print(f"{kind}: {real:.2f} s, ideal {best:.2f} s, {real / best:.3f}; noise {noise:.2f}")
             assert real <= best * 1.10 + noise
 
         # What the killed machine left is found by its prefix and age, and removed.
-        monkeypatch.setenv(USERNAME, ACCOUNT.username)
-        monkeypatch.setenv(PASSWORD, ACCOUNT.password)
-        assert main(["sweep", "--url", server.url, "--older-than", "0s", "--delete"]) == 0
+        assert main(["sweep", "--url", registry.url, "--older-than", "0s", "--delete"]) == 0
 
 
 def warm(redis: RedisServer, registry: str) -> None:
