@@ -10,6 +10,9 @@ from typing import Any
 
 from pytest_registry.errors import StateError
 
+SCRIPTS = ("data.js", "drawing.js", "page.js")
+"""The parts of the page's script, in the order in which each builds on those before it."""
+
 
 def write_report(path: Path, picture: Mapping[str, Any]) -> Path:
     """Write the page to `path` and JSON of the same name beside it, whose path is returned.
@@ -32,7 +35,7 @@ def page(picture: Mapping[str, Any]) -> str:
     text = parts.joinpath("page.html").read_text("utf-8")
     inlined = {
         "/* STYLE */": parts.joinpath("page.css").read_text("utf-8"),
-        "/* SCRIPT */": parts.joinpath("page.js").read_text("utf-8"),
+        "/* SCRIPT */": "\n".join(parts.joinpath(name).read_text("utf-8") for name in SCRIPTS),
         "/* DATA */": _script_safe(json.dumps(picture, separators=(",", ":"))),
     }
     for mark, content in inlined.items():

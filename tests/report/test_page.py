@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -10,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -119,16 +120,23 @@ def test_a_report_of_nothing_can_be_drawn_too(browser: Any, tmp_path: Path) -> N
 # In a browser -----------------------------------------------------------------------------------
 
 
+def leave_out(missing: str) -> NoReturn:
+    """Skip, but where it is CI, in which a browser must not be missing unseen."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing, pytrace=False)
+    pytest.skip(missing)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless Chromium whose console and errors are kept."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if chromium is None or driver is None:
-        missing = "chromium and chromium-driver are not installed (tools/engine does it)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing, pytrace=False)
-        pytest.skip(missing)
-    webdriver = pytest.importorskip("selenium.webdriver")
+        leave_out("chromium and chromium-driver are not installed (tools/engine does it)")
+    if importlib.util.find_spec("selenium") is None:
+        leave_out("selenium is not installed (it is among the tests' requirements)")
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -276,11 +284,44 @@ def test_the_timeline_is_zoomed_and_moved_by_mouse_and_keys(few: Any) -> None:
     assert not few.find_element("id", "all").is_displayed()
 
 
-def test_it_is_light_and_dark(few: Any) -> None:
-    colour = "return getComputedStyle(document.body).backgroundColor"
-    light = few.execute_script(colour)
+CONTRAST = """
+    const style = getComputedStyle(document.documentElement);
+    const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    const light = (name) => {
+      canvas.fillStyle = style.getPropertyValue(name);
+      canvas.fillRect(0, 0, 1, 1);
+      const parts = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((each) => each / 255);
+      const [red, green, blue] = parts.map(
+        (each) => each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4);
+      return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    };
+    const [high, low] = [light(arguments[0]), light(arguments[1])].sort((a, b) => b - a);
+    return (high + 0.05) / (low + 0.05);
+"""
+COLOUR = "return getComputedStyle(document.body).backgroundColor"
+
+
+def prefer(browser: Any, scheme: str) -> None:
+    """Have the system prefer `light` or `dark`; empty for its own choice."""
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    settle(browser)
+
+
+def test_it_is_light_and_dark_as_the_system_is_and_as_one_likes(few: Any) -> None:
+    seen = {}
+    for scheme in ("light", "dark"):
+        prefer(few, scheme)
+        seen[scheme] = (few.execute_script(COLOUR), pixels(few))
+        for text in ("--ink", "--quiet", "--bad"):
+            assert few.execute_script(CONTRAST, text, "--card") >= 4.5, f"{text} when {scheme}"
+        for drawn in ("--pull", "--push"):
+            assert few.execute_script(CONTRAST, drawn, "--card") >= 3, f"{drawn} when {scheme}"
+    assert seen["light"][0] != seen["dark"][0]
+    assert seen["light"][1] != seen["dark"][1]
     few.find_element("id", "theme").click()
-    assert few.execute_script(colour) != light
+    assert few.execute_script(COLOUR) == seen["light"][0]
+    prefer(few, "")
 
 
 def test_a_hostile_name_of_a_test_stays_a_text(few: Any) -> None:
@@ -306,3 +347,49 @@ def test_ten_thousand_operations_are_drawn_in_no_time(browser: Any, tmp_path: Pa
         """
     )
     assert frames < 1000, f"a frame takes {frames:.0f} ms"
+
+
+def test_ten_thousand_operations_are_filtered_while_one_types(browser: Any, tmp_path: Path) -> None:
+    show(browser, tmp_path, many(10_000))
+    browser.find_element("id", "words").send_keys("gw3 test_11 push")
+    settle(browser)
+    text = browser.find_element("id", "shown").text
+    count = sum(
+        each.worker == "gw3" and each.kind == "push" and "test_11" in each.test
+        for each in many(10_000)
+    )
+    assert text == f"{count} of 10,000 operations"
+    rows = browser.find_elements("css selector", "#slowest tbody tr")
+    assert len(rows) == min(count, 30)
+    assert all("gw3" in row.text for row in rows)
+    most = browser.execute_script("return document.documentElement.scrollHeight")
+    assert most < 5000, "the page grows with the run"
+
+
+def test_the_page_of_a_real_run_is_drawn(browser: Any, pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_registry import RegistryError, synthetic_image
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_all(registry, registry_push, number):
+            image = registry_push(synthetic_image(number))
+            with registry.faults("GET blob", status=503, times=1):
+                registry.client.pull(image.repository, image.tag)
+
+        def test_that_fails(registry):
+            with pytest.raises(RegistryError):
+                registry.client.pull("not/there", "1")
+        """
+    )
+    options = ("--registry-engine=embedded", "-n2", "--registry-report=run.html")
+    pytester.runpytest_subprocess(*options).assert_outcomes(passed=5)
+    browser.get((pytester.path / "run.html").as_uri())
+    settle(browser)
+    assert browser.find_element("id", "shown").text == "9 operations"
+    assert "4 pushes" in " ".join(browser.find_element("id", "tiles").text.split())
+    browser.find_element("css selector", "label:has(#failed)").click()
+    settle(browser)
+    assert browser.find_element("id", "shown").text == "1 of 9 operations"
+    assert "not/there" in browser.find_element("id", "slowest").text

@@ -1,0 +1,84 @@
+// One of the parts that html.py makes one script of; see SCRIPTS there.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const $ = (id) => document.getElementById(id);
+const operations = data.operations.map((each, index) => ({
+  ...each, index,
+  begin: each.start, run: each.start + each.waited, end: each.start + each.waited + each.duration,
+  ran: each.outcome === "done" || each.outcome === "failed",
+  bad: each.outcome !== "done",
+  words: `${each.test} ${each.repository} ${each.reference} ${each.worker} ${each.kind} ${each.outcome}`.toLowerCase(),
+}));
+const KINDS = ["pull", "push"];
+const PLURAL = { pull: "pulls", push: "pushes" };
+const ROW = 14, GAP = 3, LANE_GAP = 12, LABEL = 96, AXIS = 24, RIGHT = 10;
+const whole = [0, Math.max(data.seconds, 0.001) * 1.01];
+let view = [...whole];
+let shown = operations;
+let hovered = null;
+
+// Words and numbers ------------------------------------------------------------------------
+
+const seconds = (value) =>
+  value >= 100 ? `${Math.round(value)} s` : value >= 1 ? `${value.toFixed(1)} s`
+    : value >= 0.001 ? `${Math.round(value * 1000)} ms` : value > 0 ? "< 1 ms" : "0 s";
+const bytes = (value) => {
+  for (const unit of ["B", "kB", "MB", "GB", "TB"]) {
+    if (value < 1000 || unit === "TB") return unit === "B" ? `${value} B` : `${value.toFixed(1)} ${unit}`;
+    value /= 1000;
+  }
+};
+const named = (each) => (each.repository ? each.repository + reference(each.reference) : `a ${each.kind}`);
+const reference = (text) => (!text ? "" : text.includes(":") ? `@${text.slice(0, 19)}…` : `:${text}`);
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const element = (tag, className, text) => {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+};
+
+// Lanes: each worker's operations in rows in which nothing overlaps -------------------------
+
+const natural = new Intl.Collator("en", { numeric: true }).compare;
+const lanes = [...new Set(operations.map((each) => each.worker))].sort(natural)
+  .map((worker) => ({ worker, operations: operations.filter((each) => each.worker === worker) }));
+for (const lane of lanes) {
+  const ends = [];
+  for (const each of lane.operations) {
+    let row = ends.findIndex((end) => end <= each.begin);
+    if (row < 0) row = ends.length;
+    ends[row] = each.end;
+    each.row = row;
+  }
+  lane.rows = Math.max(1, ends.length);
+  lane.marks = data.marks.filter((mark) => mark.worker === lane.worker
+    || (mark.worker === "main" && lane.worker === "controller"));
+}
+let bottom = AXIS;
+for (const lane of lanes) {
+  lane.top = bottom + LANE_GAP / 2;
+  bottom = lane.top + lane.rows * (ROW + GAP) + LANE_GAP / 2;
+  for (const each of lane.operations) each.y = lane.top + each.row * (ROW + GAP);
+}
+const lanesHeight = Math.max(bottom, AXIS + 40);
+
+// Slots in use: the steps of all operations of a kind ---------------------------------------
+
+const steps = Object.fromEntries(KINDS.map((kind) => {
+  const changes = operations.filter((each) => each.kind === kind && each.ran)
+    // Rounded to 10 us, so that of one that ends as another begins the end comes first.
+    .flatMap((each) => [[Math.round(each.run * 1e5) / 1e5, 1], [Math.round(each.end * 1e5) / 1e5, -1]])
+    .sort((one, other) => one[0] - other[0] || one[1] - other[1]);
+  let count = 0;
+  return [kind, changes.map(([at, change]) => [at, (count += change)])];
+}));
+const inUse = (kind, at) => {
+  const list = steps[kind];
+  let low = 0, high = list.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (list[middle][0] <= at) low = middle + 1; else high = middle;
+  }
+  return low ? list[low - 1][1] : 0;
+};
