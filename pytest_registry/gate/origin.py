@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import http.client
-import select
+import selectors
 import socket
 import ssl
 import struct
@@ -28,7 +28,7 @@ class Origin:
         """A connection that was kept, a new one if the host has closed them all; raises OSError."""
         while self._idle:
             found = self._idle.pop()
-            if found.sock is not None and not select.select([found.sock], [], [], 0)[0]:
+            if found.sock is not None and not _has_something(found.sock):
                 return found
             found.close()  # something to read where nothing is owed: it is the end
         return self._connect()
@@ -52,6 +52,13 @@ class Origin:
         connection.connect()
         _let_kernel_time_out(connection.sock)
         return connection
+
+
+def _has_something(connection: socket.socket) -> bool:
+    # No bare select(): it knows the first 1024 descriptors of a process only.
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 def _let_kernel_time_out(connection: socket.socket) -> None:

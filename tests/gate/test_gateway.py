@@ -23,6 +23,7 @@ else:
     Gated = Any
 
 RUN = Credentials("pytest", "the run's password")
+LENGTH = 256_000
 
 
 @pytest.fixture
@@ -155,3 +156,47 @@ def test_a_refused_upload_is_answered_though_it_was_not_read(through: Gated) -> 
     path = f"/v2/team/app/blobs/uploads/?digest={digest}"
     answer = through.ask("POST", path, b"x" * 5_000_000, login="")
     assert answer.status == 401
+
+
+@pytest.mark.parametrize("fault", [{"truncate": "middle"}, {"reset": "middle"}, {"truncate": 1000}])
+def test_a_body_that_breaks_off_behind_the_gateway_breaks_off_before_it(
+    gated: Gated, through: Gated, fault: dict[str, Any]
+) -> None:
+    with gated.fault(on="GET blob", **fault):
+        answer = through.ask("GET", through.blob)
+    assert answer.broke in ("ended early", "was reset")
+    assert through.requests[-1].bytes_out < LENGTH
+    for _ in range(3):
+        assert len(through.ask("GET", through.blob).body) == LENGTH
+
+
+def test_a_client_that_goes_in_the_midst_of_a_blob_disturbs_nobody(through: Gated) -> None:
+    content = os.urandom(20_000_000)
+    path = f"/v2/team/app/blobs/uploads/?digest={digest_of(content)}"
+    assert through.ask("POST", path, content).status == 201
+    blob = f"/v2/team/app/blobs/{digest_of(content)}"
+    for _ in range(3):
+        connection = http.client.HTTPConnection(through.server.host, timeout=30)
+        connection.request("GET", blob, headers={"Authorization": RUN.basic})
+        connection.getresponse().read(100_000)
+        connection.close()
+        assert through.ask("GET", blob).body == content
+    whole = [each.bytes_out for each in through.requests if each.path == blob]
+    assert whole.count(len(content)) == 3
+
+
+def test_more_connections_than_select_can_count_are_passed_on(through: Gated) -> None:
+    """Descriptors above 1023 do not fit into select()."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip("this system lets no process have so many descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert [through.ask("GET", through.manifest).status for _ in range(3)] == [200] * 3
+    finally:
+        for each in held:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

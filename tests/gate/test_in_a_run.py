@@ -261,3 +261,21 @@ def test_a_report_that_cannot_be_written_is_told_and_fails_nothing(
     result = pytester.runpytest_subprocess(EMBEDDED, "--registry-report=out/run.html")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["could not write the report */out/run.html: *"])
+
+
+def test_a_run_that_breaks_nothing_loads_nothing_that_breaks(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+        from pytest_registry import synthetic_image
+
+        def test_all(registry, registry_push):
+            image = registry_push(synthetic_image())
+            registry.client.pull(image.repository, image.tag)
+            loaded = {name for name in sys.modules if name.startswith("pytest_registry.")}
+            assert "pytest_registry.registry" in loaded
+            assert not {name for name in loaded if name.startswith("pytest_registry.gate.")}
+            assert not loaded & {"pytest_registry.report.html", "pytest_registry.report.picture"}
+        """
+    )
+    pytester.runpytest_subprocess(EMBEDDED).assert_outcomes(passed=1)
