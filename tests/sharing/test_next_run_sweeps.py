@@ -1,0 +1,101 @@
+"""Where everything of a run was killed at once, the next run sweeps what is left, and no more."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.conftest import SHELL_LESS_REGISTRY_IMAGE
+from tests.sharing.conftest import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import docker
+
+    from tests.sharing.conftest import Place, PytestRun
+
+LABEL = "pytest-registry.run"
+
+
+@pytest.fixture
+def theirs(engine: docker.DockerClient, ci_nginx_image: str) -> Iterator[str]:
+    """A container, a volume, a network and a tag of somebody else's run, all of this name."""
+    name = f"theirs-{uuid.uuid4().hex[:8]}"
+    labels = {LABEL: name}
+    container = engine.containers.create(ci_nginx_image, name=name, labels=labels)
+    volume = engine.volumes.create(name, labels=labels)
+    network = engine.networks.create(name, labels=labels)
+    engine.images.get(ci_nginx_image).tag(f"127.0.0.1:1/{name}")
+    yield name
+    engine.images.remove(f"127.0.0.1:1/{name}")
+    network.remove()
+    container.remove(v=True)
+    volume.remove()
+
+
+def assert_there(engine: docker.DockerClient, name: str) -> None:
+    assert engine.containers.get(name).labels[LABEL] == name
+    assert engine.volumes.get(name).attrs["Labels"] == {LABEL: name}
+    assert engine.networks.list(names=[name])
+    assert engine.images.get(f"127.0.0.1:1/{name}")
+
+
+def kill_everything(run: PytestRun) -> Path:
+    """Kill all processes of a run, whose directory is returned; it has that of the controller."""
+    [directory] = [path for path in run.place.runs if path.name.startswith(f"{run.process.pid}-")]
+    keepers = [each for each in run.keepers if str(directory) in each.command]
+    guardians = {each.parent for each in keepers}
+    assert len(keepers) == 2
+    for process in sorted(keepers, key=lambda one: one.pid not in guardians):
+        process.kill()
+    for process in (*run.workers, run.controller):
+        process.kill()
+    run.wait()
+    return directory
+
+
+def sweep_beside_a_living_run(place: Place, options: tuple[str, ...], **variables: str) -> None:
+    """Kill all of one run, start the next one, and see that a third has not been disturbed."""
+    runs = [place.start("in_use", *options, TESTS="2", **variables) for _ in range(2)]
+    for run in runs:
+        run.wait_for("using-*")
+    place.observe()
+    left = kill_everything(runs[0])
+    assert left.exists()
+    following = place.start("in_use", "-p", "no:xdist", TESTS="1", **variables)
+    following.wait_for("using-*")
+    wait_until(lambda: not left.exists(), "the next run has swept")
+    for run in (following, runs[1]):
+        run.say()
+        assert run.wait() == 0, run.output
+    assert not (rest := place.wait_until_empty(10)), "\n".join(rest)
+
+
+with_and_without_xdist = pytest.mark.parametrize(
+    "options", [("-p", "no:xdist"), ("-n", "2")], ids=["without xdist", "with xdist"]
+)
+
+
+@with_and_without_xdist
+def test_an_embedded_registrys_files_are_swept(options: tuple[str, ...], place: Place) -> None:
+    sweep_beside_a_living_run(place, options)
+
+
+@with_and_without_xdist
+def test_what_a_registry_container_leaves_is_swept_and_nothing_of_others(
+    options: tuple[str, ...],
+    container_place: Place,
+    engine: docker.DockerClient,
+    theirs: str,
+) -> None:
+    sweep_beside_a_living_run(container_place, options)
+    assert_there(engine, theirs)
+
+
+def test_a_container_that_has_no_shell_for_a_lease_is_swept(container_place: Place) -> None:
+    variables = {"PYTEST_REGISTRY_IMAGE": SHELL_LESS_REGISTRY_IMAGE}
+    sweep_beside_a_living_run(container_place, ("-p", "no:xdist"), **variables)
