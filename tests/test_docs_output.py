@@ -27,6 +27,7 @@ WITH_AN_ENGINE = {
 }
 WITHOUT = {
     "embedded": "pytest -v --registry-engine=embedded test_1_first.py",
+    "without-docker": "DOCKER_HOST=unix:///nowhere pytest -v test_1_first.py",
     "parallel": "pytest -v -n 2 --registry-engine=embedded test_3_parallel.py",
     "limit": "pytest -v --registry-engine=embedded --registry-pull-limit=2 test_4_limit.py",
     "fault": "pytest -v test_5_fault.py",
@@ -60,26 +61,38 @@ VARIES = (
 
 def printed(command: str) -> str:
     """What a command prints in a copy of the tutorial's suite, without pytest's header."""
+    before, name, arguments = command.partition("pytest ")
     with tempfile.TemporaryDirectory(prefix="suite-") as place:
         suite = Path(shutil.copytree(SUITE, place, dirs_exist_ok=True))
-        environment = {
-            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-            **{name: os.environ[name] for name in ("DOCKER_HOST",) if name in os.environ},
-            "PYTEST_REGISTRY_IMAGE": REGISTRY_IMAGE,
-            "PYTEST_REGISTRY_SAMPLE_IMAGE": NGINX_IMAGE,
-            "PYTEST_REGISTRY_STATE_DIR": f"{place}/state",
-            "COLUMNS": "80",
-        }
+        environment = surroundings(f"{place}/state")
+        environment |= dict(each.split("=", 1) for each in before.split())
         try:
-            arguments = [sys.executable, "-m", *command.split(), "-p", "no:cacheprovider"]
             done = subprocess.run(
-                arguments, cwd=suite, env=environment, capture_output=True, text=True, check=False
+                [sys.executable, "-m", name.strip(), *arguments.split(), "-p", "no:cacheprovider"],
+                cwd=suite,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
             )
             assert done.returncode == FAILS.get(command, 0), done.stdout + done.stderr
         finally:
             remove = [sys.executable, "-m", "pytest_registry", "remove", "--all"]
             subprocess.run(remove, env=environment, capture_output=True, check=True)
     return f"$ {command}\n{shown(done.stdout)}"
+
+
+def surroundings(state: str) -> dict[str, str]:
+    """The environment of a reader: our images stand in for Docker Hub's."""
+    kept = {
+        name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ
+    }
+    return kept | {
+        "PYTEST_REGISTRY_IMAGE": REGISTRY_IMAGE,
+        "PYTEST_REGISTRY_SAMPLE_IMAGE": NGINX_IMAGE,
+        "PYTEST_REGISTRY_STATE_DIR": state,
+        "COLUMNS": "80",
+    }
 
 
 def shown(text: str) -> str:
