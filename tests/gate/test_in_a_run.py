@@ -188,40 +188,45 @@ def test_a_failing_test_shows_its_own_requests_and_the_registrys_log(
     assert "the registry's last log lines" not in without
 
 
+STRICT = """
+    import threading
+    import pytest
+    from pytest_registry import synthetic_image
+
+    def statuses(registry, image, take_slot):
+        found = []
+        layer = registry.manifest(image.repository, image.tag).layers[0].digest
+        def pull(number):
+            with take_slot():
+                answer = registry.http.get(
+                    f"{registry.url}/v2/{image.repository}/blobs/{layer}",
+                    headers={"User-Agent": f"tool/{number}"},
+                )
+                found.append(answer.status_code)
+        threads = [threading.Thread(target=pull, args=(number,)) for number in range(4)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        return sorted(found)
+
+    def test_strict(registry, registry_push):
+        import contextlib
+        image = registry_push(synthetic_image(layer_size=100_000))
+        with registry.faults("GET blob", bandwidth=200_000):
+            assert statuses(registry, image, contextlib.nullcontext) == [200, 429, 429, 429]
+            assert statuses(registry, image, registry.limits.pull) == [200] * 4
+"""
+
+
+@pytest.mark.parametrize(
+    "kind", ["embedded", pytest.param("container", marks=pytest.mark.container_engine)]
+)
 def test_the_whole_run_is_throttled_where_it_is_asked_for(
-    pytester: pytest.Pytester, leaves_nothing_behind: None
+    pytester: pytest.Pytester, ci_registry_image: str, kind: str
 ) -> None:
-    pytester.makepyfile(
-        """
-        import threading
-        import pytest
-        from pytest_registry import synthetic_image
-
-        def statuses(registry, image, take_slot):
-            found = []
-            layer = registry.manifest(image.repository, image.tag).layers[0].digest
-            def pull(number):
-                with take_slot():
-                    answer = registry.http.get(
-                        f"{registry.url}/v2/{image.repository}/blobs/{layer}",
-                        headers={"User-Agent": f"tool/{number}"},
-                    )
-                    found.append(answer.status_code)
-            threads = [threading.Thread(target=pull, args=(number,)) for number in range(4)]
-            for thread in threads: thread.start()
-            for thread in threads: thread.join()
-            return sorted(found)
-
-        def test_strict(registry, registry_push):
-            import contextlib
-            image = registry_push(synthetic_image(layer_size=100_000))
-            with registry.faults("GET blob", bandwidth=200_000):
-                assert statuses(registry, image, contextlib.nullcontext) == [200, 429, 429, 429]
-                assert statuses(registry, image, registry.limits.pull) == [200] * 4
-        """
-    )
+    pytester.makepyfile(STRICT)
     result = pytester.runpytest_subprocess(
-        EMBEDDED, "--registry-throttle=strict", "--registry-pull-limit=1"
+        *(f"--registry-engine={kind}", f"--registry-image={ci_registry_image}"),
+        *("--registry-gateway", "--registry-throttle=strict", "--registry-pull-limit=1"),
     )
     result.assert_outcomes(passed=1)
     result.stdout.re_match_lines([r".* 3 throttled.*"])
@@ -279,3 +284,42 @@ def test_a_run_that_breaks_nothing_loads_nothing_that_breaks(pytester: pytest.Py
         """
     )
     pytester.runpytest_subprocess(EMBEDDED).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "status"),
+    [
+        ('faults("GET catalog", status=404, everywhere=True)', 404),
+        ('throttle("azure-basic", read_per_account=1, everywhere=True)', 429),
+        ('faults("GET catalog", status=404)', 200),
+    ],
+)
+def test_what_holds_everywhere_meets_other_workers_too(
+    pytester: pytest.Pytester, rule: str, status: int
+) -> None:
+    waiting = """
+        import pathlib, time
+
+        def wait_for(name):
+            deadline = time.monotonic() + 30
+            while not pathlib.Path(name).exists():
+                assert time.monotonic() < deadline, name
+                time.sleep(0.01)
+    """
+    breaking = f"""
+        def test_breaks(registry):
+            with registry.{rule}:
+                pathlib.Path("broken").touch()
+                wait_for("looked")
+    """
+    looking = f"""
+        def test_looks(registry):
+            wait_for("broken")
+            found = [registry.http.get(f"{{registry.url}}/v2/_catalog").status_code for _ in "12"]
+            pathlib.Path("looked").touch()
+            assert found[1] == {status}
+            assert set(registry.requests.statuses) == set(found)
+    """
+    pytester.makepyfile(test_one=waiting + breaking, test_two=waiting + looking)
+    result = pytester.runpytest_subprocess(EMBEDDED, "-n2", "--dist=loadfile")
+    result.assert_outcomes(passed=2)
