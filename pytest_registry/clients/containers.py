@@ -18,7 +18,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.waiting_utils import WaitStrategy, WaitStrategyTarget
 
 from pytest_registry.clients import ssh
-from pytest_registry.clients.engine_reach import HERE, Reach
+from pytest_registry.clients.engine_reach import HERE, Reach, own_container
 from pytest_registry.clients.environment import engine_environment, engines_own_authority
 from pytest_registry.errors import StartError
 
@@ -111,7 +111,9 @@ class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, se
         self._port = port
         self._reach = reach
         self.ports[f"{port}/tcp"] = (reach.publish, None)
-        network = {"network": reach.network} if reach.network else {}
+        # testcontainers would take the network of our own container, which can be the host's.
+        name = reach.network or ("bridge" if own_container() else "")
+        network = {"network": name} if name else {}
         self.with_kwargs(labels=dict(labels), **network)
         self.waiting_for(Serving(path, timeout))
 

@@ -102,11 +102,12 @@ def meets_own_ports() -> bool:
 
 
 def out_of_reach(registry: str) -> EngineUnavailable:
-    """What to raise where the engine's daemon cannot reach a registry that is served here."""
+    """What to raise where the engine's daemon cannot reach what is served here."""
     return EngineUnavailable(
         f"use a container engine with {registry}",
         "its daemon is on another machine, or outside of the container that this runs in",
-        "use registry.client, which needs no engine, or --registry-engine=container",
+        "use registry.client, which needs no engine, or a registry without part of this process:"
+        " --registry-engine=container, without --registry-gateway and --registry-auth=bearer",
     )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_registry.engines.endpoint import Birth, Endpoint
 from pytest_registry.engines.readiness import start_failed, wait_until_ready
 from pytest_registry.engines.registry_config import RegistryConfig
-from pytest_registry.errors import EngineUnavailable, RegistryError, StartError
+from pytest_registry.errors import EngineUnavailable, RegistryError, StartError, Unsupported
 
 if TYPE_CHECKING:
     import docker
@@ -68,13 +68,17 @@ class ContainerEngine:
         self._token_server: RegistryServer | None = None
 
     def start(self, birth: Birth) -> Endpoint:
-        """Start the container and wait until it answers; raises StartError, EngineUnavailable."""
+        """Start the container and wait until it answers; raises StartError, EngineUnavailable.
+
+        Unsupported where nobody could trust its certificate.
+        """
         from pytest_registry.clients.docker_sdk import ENGINE_ERRORS
-        from pytest_registry.clients.engine_reach import reach_of
+        from pytest_registry.clients.engine_reach import meets_own_ports, reach_of
 
         began = time.monotonic()
         try:
             self._reach = reach_of(self._client)
+            self._check_certificate(birth)
             host, daemon_host = self._run(birth)
         except ENGINE_ERRORS as error:
             self.stop()
@@ -83,6 +87,8 @@ class ContainerEngine:
                 str(error),
                 f"see whether the image runs by itself: docker run --rm {self._image}",
             ) from error
+        if birth.security.auth == "bearer" and not meets_own_ports():
+            daemon_host = ""  # the engine's daemon cannot fetch tokens from this process
         endpoint = Endpoint(
             engine="container",
             detail=", ".join(filter(None, (self._detail, self._reach.in_words))),
@@ -125,6 +131,15 @@ class ContainerEngine:
         server, self._token_server = self._token_server, None
         if server is not None:
             server.close()
+
+    def _check_certificate(self, birth: Birth) -> None:
+        if self._reach.network and birth.security.tls != "off":
+            raise Unsupported(
+                "speak TLS with a registry in a container beside this one",
+                "its address is known only when it runs, so that no certificate can name it",
+                "leave --registry-tls out, or run the tests' container in the engine's host network"
+                " (docker run --network=host)",
+            )
 
     def _run(self, birth: Birth) -> tuple[str, str]:
         """Start a container, with a lease where the image has a shell; its two addresses."""

@@ -85,26 +85,37 @@ def test_without_a_registry_image_there_the_embedded_one_keeps_off_that_engine(
 
 
 @pytest.mark.container_engine
+def test_tokens_of_this_process_are_for_clients_here_and_the_engine_there_is_told_so(
+    remote: RemoteEngine, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in remote.environment(tls=False).items():
+        monkeypatch.setenv(name, value)
+    before = remote.state()
+    pytester.makepyfile(
+        "import pytest\n"
+        "from pytest_registry import RegistryError, synthetic_image\n"
+        "def test_it(registry):\n"
+        "    image = registry.push(synthetic_image(), 'a/b')\n"
+        "    assert registry.pull(image).digest == image.digest\n"
+        "    with pytest.raises(RegistryError, match='without .*--registry-auth=bearer'):\n"
+        "        registry.docker\n"
+    )
+    result = pytester.runpytest_subprocess(*IMAGES, "--registry-auth=bearer")
+    result.assert_outcomes(passed=1)
+    assert remote.state() == before
+
+
+@pytest.mark.container_engine
 @pytest.mark.parametrize("own_network", [False, True], ids=["bridge", "network-of-its-own"])
 def test_a_suite_runs_in_a_container_with_the_engines_socket_mounted(
     remote: RemoteEngine, tmp_path: Path, own_network: bool
 ) -> None:
-    suite = tmp_path / "test_inside.py"
-    suite.write_text(SUITE)
     network = "inside" if own_network else "bridge"
     if own_network:
         remote.docker("network", "create", network)
     before = remote.state()
     try:
-        said = remote.docker(
-            *("run", "--rm", "--network", network, "--volume"),
-            f"{remote.socket}:/var/run/docker.sock",
-            *(word for path in this_python() for word in ("--volume", f"{path}:{path}:ro")),
-            *("--volume", f"{tmp_path}:{tmp_path}", "--workdir", str(tmp_path)),
-            *("--env", f"HOME={tmp_path}", "--entrypoint", sys.executable),
-            *("pytest-registry-ci/nginx:1", "-m", "pytest", "-rP", "-p", "no:cacheprovider"),
-            *(*IMAGES, str(suite)),
-        )
+        said = in_a_container(remote, tmp_path, network)
     finally:
         if own_network:
             remote.docker("network", "rm", network)
@@ -112,6 +123,32 @@ def test_a_suite_runs_in_a_container_with_the_engines_socket_mounted(
     assert f"met in the engine's network {network}" in said
     assert ":5000 127.0.0.1:" in said
     assert remote.state() == before
+
+
+@pytest.mark.container_engine
+def test_inside_a_container_no_certificate_can_name_the_registry_beside_it(
+    remote: RemoteEngine, tmp_path: Path
+) -> None:
+    before = remote.state()
+    with pytest.raises(AssertionError, match="could not speak TLS with a registry in a container"):
+        in_a_container(remote, tmp_path, "bridge", "--registry-tls=on")
+    assert "2 passed" in in_a_container(remote, tmp_path, "host", "--registry-tls=on")
+    assert remote.state() == before
+
+
+def in_a_container(remote: RemoteEngine, place: Path, network: str, *options: str) -> str:
+    """Run the suite in a container of the engine's; what it said. Asserts that it passes."""
+    suite = place / "test_inside.py"
+    suite.write_text(SUITE)
+    return remote.docker(
+        *("run", "--rm", "--network", network, "--volume"),
+        f"{remote.socket}:/var/run/docker.sock",
+        *(word for path in this_python() for word in ("--volume", f"{path}:{path}:ro")),
+        *("--volume", f"{place}:{place}", "--workdir", str(place)),
+        *("--env", f"HOME={place}", "--entrypoint", sys.executable),
+        *("pytest-registry-ci/nginx:1", "-m", "pytest", "-rP", "-p", "no:cacheprovider"),
+        *(*IMAGES, *options, str(suite)),
+    )
 
 
 def this_python() -> list[Path]:
