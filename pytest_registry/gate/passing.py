@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import os
 import socket
@@ -14,6 +15,9 @@ from pytest_registry.server import Request
 
 _BUFFERED = 64 * 1024
 """More than an answer's reader keeps of the body while it looks for the head's end."""
+
+_CANNOT = frozenset({errno.EINVAL, errno.ENOSYS, errno.EPERM})
+"""How a kernel says that it does not splice, or not from such a socket."""
 
 _BROKE_OFF = "the registry behind the gateway broke off"
 
@@ -58,12 +62,21 @@ class Forwarded:
             client.sendall(block)
 
     def _spliced(self, source: int, target: int) -> Iterator[int]:
-        """Move pages from socket to pipe to socket, each part told before it goes."""
+        """Move pages from socket to pipe to socket, each part told before it goes.
+
+        Nothing is moved where the kernel, or what stands for one in a sandbox, cannot do that.
+        """
         if sys.platform != "linux":
             return
         with _pipe() as (reader, writer):
             while self._left:
-                count = os.splice(source, writer, min(BLOCK, self._left), flags=os.SPLICE_F_MOVE)
+                wanted = min(BLOCK, self._left)
+                try:
+                    count = os.splice(source, writer, wanted, flags=os.SPLICE_F_MOVE)
+                except OSError as error:
+                    if error.errno in _CANNOT:
+                        return
+                    raise
                 if not count:
                     raise ConnectionAbortedError(_BROKE_OFF)
                 self._left -= count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import os
 import threading
@@ -168,6 +169,23 @@ def test_a_body_that_breaks_off_behind_the_gateway_breaks_off_before_it(
     assert through.requests[-1].bytes_out < LENGTH
     for _ in range(3):
         assert len(through.ask("GET", through.blob).body) == LENGTH
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS])
+def test_where_the_kernel_does_not_splice_bodies_are_copied(
+    through: Gated, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    asked = []
+
+    def refuse(*_: object, **__: object) -> int:
+        asked.append(number)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "splice", refuse)
+    answer = through.ask("GET", through.blob)
+    assert digest_of(answer.body) in through.blob
+    assert through.requests[-1].bytes_out == LENGTH
+    assert asked
 
 
 def test_a_client_that_goes_in_the_midst_of_a_blob_disturbs_nobody(through: Gated) -> None:
