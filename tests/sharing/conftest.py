@@ -146,10 +146,12 @@ class Place:
                 if name.partition("/")[0] in self.hosts:
                     yield f"image {name}"
 
-    def wait_until_empty(self, seconds: float) -> list[str]:
-        """What is left once nothing is, or when the time is over."""
+    def wait_until_empty(self, seconds: float, besides: str = "") -> list[str]:
+        """What is left once nothing is, besides one thing, or when the time is over."""
         deadline = time.monotonic() + seconds
-        while (left := self.left()) and time.monotonic() < deadline:
+        while (
+            left := [each for each in self.left() if each != besides]
+        ) and time.monotonic() < deadline:
             time.sleep(0.05)
         return left
 

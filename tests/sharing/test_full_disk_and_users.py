@@ -36,31 +36,43 @@ each_way = pytest.mark.parametrize(
 )
 
 
+each_engine = pytest.mark.parametrize("place_name", ["place", "container_place"])
+
+
+@pytest.fixture
+def its_place(place_name: str, request: pytest.FixtureRequest) -> Place:
+    """The place for runs with the engine that the test is parametrized with."""
+    found: Place = request.getfixturevalue(place_name)
+    return found
+
+
 BECOME_SOMEBODY = f"""
 import os, pathlib, sys
+socket = pathlib.Path("/var/run/docker.sock")
+groups = f"--groups={{socket.stat().st_gid}}" if socket.exists() else "--clear-groups"
 if os.getuid() == 0:
     suite = pathlib.Path.cwd()  # made by root for itself alone
     for path in (suite.parents[1], suite.parent, suite, pathlib.Path(os.environ["SIGNALS"])):
         path.chmod(0o777)
     # They may read Python itself, wherever root has installed it, but write and kill nothing.
     capability = "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"
-    somebody = "--reuid={SOMEBODY}", "--regid={SOMEBODY}", "--clear-groups", *capability
+    somebody = "--reuid={SOMEBODY}", "--regid={SOMEBODY}", groups, *capability
     pytest = sys.executable, "-m", "pytest", *sys.argv[1:]
     os.execvp("setpriv", ["setpriv", *somebody, *pytest])
 """
 
 
 @pytest.fixture
-def small_disk(place: Place) -> Iterator[Path]:
+def small_disk(its_place: Place) -> Iterator[Path]:
     """A file system of 64 KiB, mounted at the directory in which runs keep their state."""
-    disk = place.directory / "pytest-registry-disk"
+    disk = its_place.directory / "pytest-registry-disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", str(disk)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"file systems cannot be mounted here: {done.stderr.strip()}")
     yield disk
-    for process in processes(place.mark):
+    for process in processes(its_place.mark):
         process.kill()
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
@@ -72,6 +84,7 @@ def fill(disk: Path, *, leave: int) -> None:
 
 
 @as_root
+@each_engine
 @pytest.mark.parametrize(
     ("leave", "options"),
     [
@@ -81,40 +94,45 @@ def fill(disk: Path, *, leave: int) -> None:
     ],
 )
 def test_a_full_disk_is_told_by_a_state_error_and_nothing_is_left(
-    leave: int, options: tuple[str, ...], place: Place, small_disk: Path
+    leave: int, options: tuple[str, ...], its_place: Place, small_disk: Path
 ) -> None:
     fill(small_disk, leave=leave)
-    run = place.start("in_use", *options, PYTEST_REGISTRY_STATE_DIR=str(small_disk))
+    run = its_place.start("in_use", *options, PYTEST_REGISTRY_STATE_DIR=str(small_disk))
     run.say()
     assert run.wait() == pytest.ExitCode.TESTS_FAILED, run.output
     for text in ("StateError: could not", "No space left on device", "--registry-state-dir"):
         assert text in run.output, run.output
     (small_disk / "ballast").unlink()
-    left = [each for each in place.wait_until_empty(WITHIN) if not each.endswith(small_disk.name)]
+    left = its_place.wait_until_empty(WITHIN, besides=f"file {small_disk.name}")
     assert not left, "\n".join([*left, run.output])
 
 
+@each_engine
 @each_way
 def test_two_runs_of_one_user_do_not_disturb_each_other(
-    options: tuple[str, ...], place: Place
+    options: tuple[str, ...], its_place: Place
 ) -> None:
-    let_end_one_after_the_other(place, [place.start("in_use", *options) for _ in range(2)])
+    let_end_one_after_the_other(its_place, [its_place.start("in_use", *options) for _ in range(2)])
 
 
 @as_root
+@each_engine
 @each_way
 def test_runs_of_two_users_in_one_temporary_directory_do_not_disturb_each_other(
-    options: tuple[str, ...], place: Place
+    options: tuple[str, ...], its_place: Place
 ) -> None:
-    place.directory.chmod(0o1777)
+    its_place.directory.chmod(0o1777)
     plugins = Path(tempfile.mkdtemp(prefix="become-"))  # not below a directory of root's alone
     plugins.chmod(0o755)
     (plugins / "become_somebody.py").write_text(BECOME_SOMEBODY)
     try:
         theirs = ("-p", "become_somebody", *options)
         variables = {"PYTHONPATH": str(plugins), "HOME": "/"}
-        runs = [place.start("in_use", *theirs, **variables), place.start("in_use", *options)]
-        let_end_one_after_the_other(place, runs, owners={0, SOMEBODY})
+        runs = [
+            its_place.start("in_use", *theirs, **variables),
+            its_place.start("in_use", *options),
+        ]
+        let_end_one_after_the_other(its_place, runs, owners={0, SOMEBODY})
     finally:
         shutil.rmtree(plugins)
 
