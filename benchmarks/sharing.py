@@ -139,7 +139,7 @@ def main() -> int:
         ),
         Fact("the guardian's memory", "MB", max(each.megabytes[0] for each in many)),
         Fact("the keeper's memory, embedded", "MB", max(each.megabytes[-1] for each in many)),
-        Fact(f"CPU of both in {idle:g} idle s", "ticks", max(e.idle_ticks for e in many), 0),
+        Fact(f"CPU of both in {idle:g} idle s", "ticks", max(e.idle_ticks for e in many), goal=0),
     ]
     return report(Result("One registry for all workers", [row], facts), asked.json)
 

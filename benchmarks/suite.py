@@ -84,7 +84,7 @@ def compared(name: str, outcomes: list[Outcome], alone: list[Outcome]) -> list[R
 def main() -> int:
     """Measure and report."""
     asked = arguments(__doc__)
-    count, times = (60, 1) if asked.short else (200, 5)
+    count, times = (30, 3) if asked.short else (200, 5)
     crowds = (1, 4) if asked.short else (1, 2, 4, 8)
     found: dict[int, list[Outcome]] = {workers: [] for workers in crowds}
     for _ in range(times):

@@ -15,11 +15,23 @@ COMMANDS = {
 """A command's name and its module, which has HELP, add_arguments(parser) and run(arguments)."""
 
 
+class Version(argparse.Action):
+    """Print the installed version and leave; it is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Raises SystemExit."""
+        from importlib.metadata import version
+
+        print(f"pytest-registry {version('pytest-registry')}")
+        parser.exit()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status. Only that command's module is imported."""
     arguments = sys.argv[1:] if arguments is None else arguments
     chosen = [name for name in arguments[:1] if name in COMMANDS] or list(COMMANDS)
     parser = argparse.ArgumentParser(prog="python -m pytest_registry", description=__doc__)
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version and leave")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in chosen:
         module = import_module(COMMANDS[name])

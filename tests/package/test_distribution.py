@@ -129,3 +129,9 @@ def test_only_the_declared_requirements_are_installed_with_it(
     assert sorted(one for one in required if "extra ==" not in one) == sorted(
         project["dependencies"]
     )
+
+
+def test_the_command_tells_the_version(project: dict[str, Any]) -> None:
+    command = [sys.executable, "-m", "pytest_registry", "--version"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told == f"pytest-registry {project['version']}\n"
