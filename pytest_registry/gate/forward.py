@@ -17,6 +17,7 @@ from pytest_registry.security.credentials import Credentials
 from pytest_registry.server import Request, Response
 from pytest_registry.server.authentication import Account
 
+_SAFE = frozenset({"GET", "HEAD"})
 _HOP_BY_HOP = frozenset(
     {
         *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"),
@@ -69,19 +70,16 @@ class Forward:
     def answer(self, request: Request) -> Response:
         """What the registry answers, or its token server; 502 where it does not."""
         origin = self._origin(request)
-        connection: http.client.HTTPConnection | None = None
         try:
-            connection = origin.take()
-            self._send(connection, request)
-            response = connection.getresponse()
+            reply = self._asked_again(origin, request)
+            if reply is None:
+                reply = self._asked(origin, origin.connect(), request)
         except (OSError, http.client.HTTPException) as error:
-            if connection is not None:
-                connection.close()
             why = str(error) or type(error).__name__
             return refusal(502, "spec", detail=f"the registry behind the gateway: {why}")
-        if response.status == HTTPStatus.UNAUTHORIZED:
+        if reply.response.status == HTTPStatus.UNAUTHORIZED:
             request.account = None
-        return self._response(Reply(origin, connection, response), request)
+        return self._response(reply, request)
 
     def challenge(self, request: Request) -> Response:
         """The registry's 401 to the same request without a login."""
@@ -97,6 +95,33 @@ class Forward:
     def _origin(self, request: Request) -> Origin:
         token_server = self._realms.find(request.path) if request.route == "token" else None
         return token_server or self._registry
+
+    def _asked_again(self, origin: Origin, request: Request) -> Reply | None:
+        """The answer on a connection that was kept; None if there is none that still lives.
+
+        A host may close it while the request is under way. Then nothing was done about it, and what
+        has no body can be asked once more (RFC 9112, section 9.3.1).
+        """
+        connection = origin.kept()
+        if connection is None:
+            return None
+        try:
+            return self._asked(origin, connection, request)
+        except (ConnectionError, http.client.RemoteDisconnected):
+            if request.body.length != 0 or request.method not in _SAFE:
+                raise
+            return None
+
+    def _asked(
+        self, origin: Origin, connection: http.client.HTTPConnection, request: Request
+    ) -> Reply:
+        """Ask, and wait for the answer to begin; raises OSError, HTTPException."""
+        try:
+            self._send(connection, request)
+            return Reply(origin, connection, connection.getresponse())
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            raise
 
     def _send(self, connection: http.client.HTTPConnection, request: Request) -> None:
         query = f"?{request.query}" if request.query else ""

@@ -24,14 +24,14 @@ class Origin:
         self._host = url.partition("://")[2]
         self._idle: list[http.client.HTTPConnection] = []
 
-    def take(self) -> http.client.HTTPConnection:
-        """A connection that was kept, a new one if the host has closed them all; raises OSError."""
+    def kept(self) -> http.client.HTTPConnection | None:
+        """A connection that was kept, None if there is none or the host has closed them all."""
         while self._idle:
             found = self._idle.pop()
             if found.sock is not None and not _has_something(found.sock):
                 return found
             found.close()  # something to read where nothing is owed: it is the end
-        return self._connect()
+        return None
 
     def give(self, connection: http.client.HTTPConnection) -> None:
         """Keep a connection whose answer was read to its end."""
@@ -43,7 +43,8 @@ class Origin:
         while self._idle:
             self._idle.pop().close()
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def connect(self) -> http.client.HTTPConnection:
+        """A new connection; raises OSError."""
         if self.tls is not None:
             return http.client.HTTPSConnection(
                 self._host, timeout=TIMEOUT, blocksize=BLOCK, context=self.tls

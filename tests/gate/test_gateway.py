@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import os
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -218,3 +220,42 @@ def test_more_connections_than_select_can_count_are_passed_on(through: Gated) ->
         for each in held:
             os.close(each)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_connection_that_the_registry_closes_as_it_is_asked_again_costs_no_answer(
+    tmp_path: Path,
+) -> None:
+    """As load balancers do whose patience has just ended: the second request meets the close."""
+    answered = []
+
+    def answer(connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as lines:
+            for line in iter(lines.readline, b""):
+                if line == b"\r\n":
+                    answered.append(line)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                    lines.readline()
+                    return
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        forward = Forward(Upstream(host, None, RUN, workers=False))
+        guard = Guard(ServerSettings(authenticator=Named()), RUN, tmp_path / "log", forward=forward)
+        with RegistryServer(guard.settings) as server:
+            connection = http.client.HTTPConnection(server.host, timeout=30)
+            for _ in range(3):
+                connection.request("GET", "/v2/")
+                response = connection.getresponse()
+                assert (response.status, response.read()) == (200, b"ok")
+            connection.request("POST", "/v2/a/blobs/uploads/")
+            assert connection.getresponse().status == 502
+            connection.close()
+        guard.close()
+        listener.shutdown(socket.SHUT_RDWR)
+    assert len(answered) == 3
