@@ -6,11 +6,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from pytest_registry import fixtures
 from pytest_registry.__main__ import COMMANDS, main
 from pytest_registry.options import OPTIONS
 
@@ -22,18 +23,19 @@ PAGES = [
     ROOT / "examples" / "README.md",
 ]
 SUITES = ("docs", "tutorial", "breaking", "anywhere")
-"""Below examples/; `quickstart` and `retrying_client` have tests of their own."""
+"""Below examples/; `quickstart` is run by CI, `retrying_client` by a test of its own."""
+WITH_AN_ENGINE = SUITES[:2]
 
 NO_OPTIONS = {"PYTEST_REGISTRY_USERNAME", "PYTEST_REGISTRY_PASSWORD"}
 """Settings that are read from the environment only."""
 
 
-def passes(state: Path, **settings: str) -> str:
+def passes(names: Sequence[str], state: Path, **settings: str) -> str:
     """Run the suites of which the snippets are parts; what is said at the end.
 
     In the directory `state` the limits of registries stay that other runs may use as well.
     """
-    suites = [str(ROOT / "examples" / name) for name in SUITES]
+    suites = [str(ROOT / "examples" / name) for name in names]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suites],
         env={**os.environ, "PYTEST_REGISTRY_STATE_DIR": str(state), **settings},
@@ -48,7 +50,7 @@ def passes(state: Path, **settings: str) -> str:
 def test_every_snippet_passes_without_an_engine(
     tmp_path: Path, leaves_nothing_behind: None
 ) -> None:
-    assert "skipped" in passes(tmp_path / "state", DOCKER_HOST="unix:///no/such/engine.sock")
+    assert "skipped" in passes(SUITES, tmp_path / "state", DOCKER_HOST="unix:///none")
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["limits"]
 
 
@@ -57,6 +59,7 @@ def test_every_snippet_passes_with_an_engine(
     tmp_path: Path, ci_registry_image: str, ci_nginx_image: str, leaves_nothing_behind: None
 ) -> None:
     summary = passes(
+        WITH_AN_ENGINE,
         tmp_path / "state",
         PYTEST_REGISTRY_IMAGE=ci_registry_image,
         PYTEST_REGISTRY_SAMPLE_IMAGE=ci_nginx_image,
@@ -71,6 +74,14 @@ def test_a_page_names_no_option_that_is_not_there(page: Path) -> None:
     variables = set(re.findall(r"PYTEST_REGISTRY_[A-Z_]*[A-Z]", text))
     assert flags <= {option.flag for option in OPTIONS}
     assert variables <= {option.env for option in OPTIONS} | NO_OPTIONS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_no_fixture_mark_or_ini_value_that_is_not_there(page: Path) -> None:
+    known = {name for name in vars(fixtures) if name.startswith("registry_")}
+    known |= fixtures.BEHIND_MARKS.keys() | {option.ini for option in OPTIONS}
+    named = set(re.findall(r"(?:`|^|\.mark\.)(registry_[a-z_]+)", page.read_text(), re.MULTILINE))
+    assert named <= known
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
