@@ -6,6 +6,7 @@ This module imports docker at its top and is itself imported only where docker i
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from http import HTTPStatus
@@ -244,6 +245,12 @@ def _connect(kind: type[_Client], timeout: float) -> _Client:
     if not engine_address.is_likely():
         raise _no_engine("nobody listens where DOCKER_HOST, the context or the usual sockets are")
     environment = engine_environment()
+    context = os.environ.get("DOCKER_CONTEXT") or "default"
+    if context != "default" and not environment.get("DOCKER_HOST"):
+        # It is not the default one that was meant, which docker-py would take.
+        raise _no_engine(
+            f"DOCKER_CONTEXT is {context}, and no config.json stands beside such a one"
+        )
     try:
         with engines_own_authority() as only:
             client: _Client = kind.from_env(timeout=FIRST_TIMEOUT, **ssh.arguments(environment))

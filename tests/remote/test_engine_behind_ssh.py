@@ -10,7 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,17 +96,59 @@ def test_a_killed_run_leaves_nothing_on_the_engine_behind_ssh(
     until(lambda: not ssh_commands(behind_ssh), "an ssh command is still there")
 
 
-def ssh_commands(server: SshServer) -> list[str]:
-    """Connections to the engine's machine that go on."""
+def ssh_commands(server: SshServer) -> list[int]:
+    """The processes of connections to the engine's machine that go on."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if "dial-stdio" in " ".join(words) and str(server.place) in " ".join(words):
-            found.append(" ".join(words))
+        with suppress(OSError):
+            line = path.read_text(errors="replace")
+            if "dial-stdio" in line and str(server.place) in line:
+                found.append(int(path.parent.name))
     return found
+
+
+def test_a_lost_connection_is_told_as_the_registrys_end_and_leaves_nothing_there(
+    remote: RemoteEngine, behind_ssh: SshServer, tmp_path: Path
+) -> None:
+    before = remote.state()
+    suite = tmp_path / "test_lost.py"
+    suite.write_text(
+        "import pathlib, time\ndef test_it(registry):\n    pathlib.Path('begun').touch()\n"
+        "    for _ in range(300):\n        registry.exists('a/b')\n        time.sleep(0.1)\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *IMAGES, str(suite)]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        until((tmp_path / "begun").exists, "the test does not start")
+        for pid in ssh_commands(behind_ssh):
+            os.kill(pid, signal.SIGKILL)
+        said = process.communicate(timeout=60)[0]
+    finally:
+        process.kill()
+        process.wait()
+    assert "the run's registry ended" in said
+    assert "What to do: " in said
+    until(lambda: remote.state() == before, "the registry is still there")
+
+
+def test_a_context_may_lead_behind_ssh(
+    remote: RemoteEngine, behind_ssh: SshServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from pytest_registry.clients.docker_sdk import connect
+    from pytest_registry.clients.engine_reach import daemon_host_name
+
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    make = ["docker", "context", "create", "there", "--docker", f"host=ssh://{ALIAS}"]
+    subprocess.run(make, check=True, capture_output=True)
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setenv("DOCKER_CONTEXT", "there")
+    with closing(connect()) as client:
+        assert client.info()["DockerRootDir"] == str(remote.place / "data")
+    assert daemon_host_name() == behind_ssh.address
+    monkeypatch.setenv("DOCKER_CONTEXT", "nowhere")
+    with pytest.raises(EngineUnavailable, match="DOCKER_CONTEXT is nowhere"):
+        connect()  # and not to this machine's engine, which was not meant
 
 
 def test_a_client_keeps_its_connection_and_leaves_no_process_and_no_warning(
