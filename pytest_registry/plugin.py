@@ -75,14 +75,26 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, obje
         setting_up.pop()
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the run and wait until nothing of it is left.
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let a worker whose controller was killed clean up: it gets no further than to here.
 
-    A worker has nothing to end, unless its controller was killed: then it is an heir.
+    xdist then tells the controller of the end, which raises, and pytest stops at once.
     """
-    owner = getattr(config, "workerinput", {}).get(OWNER)
-    if fixtures.MEMBER in config.stash or owner not in (None, os.getppid()):
+    if _is_orphan(session.config):
+        fixtures.member_of(session.config).finish()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the run and wait until nothing of it is left; a worker has nothing to end."""
+    if fixtures.MEMBER in config.stash or _is_orphan(config):
         fixtures.member_of(config).finish()
+
+
+def _is_orphan(config: pytest.Config) -> bool:
+    """Whether this is a worker that was not started by a controller which still lives."""
+    owner = getattr(config, "workerinput", {}).get(OWNER)
+    return owner not in (None, os.getppid())
 
 
 def _check_options(config: pytest.Config) -> None:
