@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +16,8 @@ from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import RegistryEnded, RegistryError
 from pytest_registry.images.image import Image
 from pytest_registry.registry import Registry, Surroundings
+from pytest_registry.report.requests import Requests
+from pytest_registry.report.traffic import LoggedRequest
 from pytest_registry.security.credentials import redacted
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import attach, cleanup, elsewhere, kept, state
@@ -145,7 +147,7 @@ class Member:
     ) -> list[tuple[str, str]]:
         """What a failed test's report says of the registry: its end, if it came.
 
-        Else what reached it in this test, and where it was `used` its last log lines.
+        Else what reached it in this test, and where it was `used` its last other log lines.
         """
         run = self._told or self.begun
         if run is None or (failure is not None and failure.errisinstance(RegistryEnded)):
@@ -155,18 +157,16 @@ class Member:
         end = attach.find_end(run, "go on with the tests")
         if end is not None:
             return [("the registry ended", str(end))]
-        return self._traffic() + (self._log(run) if used and self._registry is not None else [])
-
-    def _traffic(self) -> list[tuple[str, str]]:
+        if self._registry is None:
+            return []
+        mine: Sequence[LoggedRequest] = ()
         with contextlib.suppress(RegistryError):
-            lines = self._registry.requests.lines(SHOWN_REQUESTS) if self._registry else []
-            if lines:
-                return [("requests that reached the registry in this test", "\n".join(lines))]
-        return []
-
-    def _log(self, run: Run) -> list[tuple[str, str]]:
-        lines = last_words(run)
-        return [("the registry's last log lines", "\n".join(lines))] if lines else []
+            mine = self._registry.requests
+        told = {
+            "requests that reached the registry in this test": Requests(mine).lines(SHOWN_REQUESTS),
+            "the registry's last log lines": last_words(run, mine) if used else [],
+        }
+        return [(title, "\n".join(lines)) for title, lines in told.items() if lines]
 
     def discreet(self, report: pytest.TestReport) -> pytest.TestReport:
         """The report without passwords: `--showlocals` prints what our and docker-py's code holds.

@@ -184,6 +184,7 @@ def test_a_failing_test_shows_its_own_requests_and_the_registrys_log(
     assert "/v2/my/app/manifests/missing 404" in requests
     assert "/v2/not/mine/manifests/other" not in requests
     assert "/v2/not/mine/manifests/other 404" in log
+    assert "/v2/my/app/manifests/missing" not in log
     without = result.stdout.str().partition("_ test_without_a_registry _")[2]
     assert "the registry's last log lines" not in without
 
