@@ -16,11 +16,20 @@ TELLS_MODULES = """
     import json, sys, pathlib
     import pytest
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_unconfigure(config):
-        name = getattr(config, "workerinput", {}).get("workerid", "controller")
+    def tell(name):
         modules = sorted(sys.modules)
         pathlib.Path(__file__).with_name(f"modules-{name}.json").write_text(json.dumps(modules))
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(session):
+        # Until then xdist waits for a worker; how much more of it is run, on a busy machine, varies.
+        if hasattr(session.config, "workerinput"):
+            tell(session.config.workerinput["workerid"])
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(config):
+        if not hasattr(config, "workerinput"):
+            tell("controller")
 """
 USES_NOTHING = "def test_one(): pass\ndef test_two(): pass"
 USES_THE_REGISTRY = """
