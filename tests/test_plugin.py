@@ -22,7 +22,7 @@ TELLS_MODULES = """
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(session):
-        # Until then xdist waits for a worker; how much more of it is run, on a busy machine, varies.
+        # xdist waits for a worker until then; what is run after it varies with the load.
         if hasattr(session.config, "workerinput"):
             tell(session.config.workerinput["workerid"])
 
