@@ -17,9 +17,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -122,15 +122,12 @@ def together(count: int, digest: str, size: int) -> Callable[[Registry], float]:
     """A measure: so many pulls at once, in MB/s."""
 
     def measure(registry: Registry) -> float:
-        pulls = [
-            threading.Thread(target=pull, args=(registry, REPOSITORY, digest)) for _ in range(count)
-        ]
-        begun = time.perf_counter()
-        for each in pulls:
-            each.start()
-        for each in pulls:
-            each.join()
-        return count * size / 1e6 / (time.perf_counter() - begun)
+        with ThreadPoolExecutor(count) as pool:
+            begun = time.perf_counter()
+            pulls = [pool.submit(pull, registry, REPOSITORY, digest) for _ in range(count)]
+            for each in pulls:
+                each.result()
+            return count * size / 1e6 / (time.perf_counter() - begun)
 
     return measure
 
