@@ -7,6 +7,7 @@ its containers were seen with. So runs of other tests, beside it in the same eng
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -168,9 +169,15 @@ class Place:
         for run in self.started:
             run.process.wait()
         for container in self.containers():
-            assert self.engine is not None
-            self.engine.api.remove_container(container["Id"], force=True, v=True)
+            self._remove(container["Id"])
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _remove(self, container: str) -> None:
+        from docker.errors import APIError
+
+        assert self.engine is not None
+        with contextlib.suppress(APIError):  # it is going already
+            self.engine.api.remove_container(container, force=True, v=True)
 
 
 class PytestRun:
@@ -225,9 +232,9 @@ class PytestRun:
         """Let the suite go on."""
         (self.signals / name).touch()
 
-    def wait(self) -> int:
+    def wait(self, seconds: float = PATIENCE) -> int:
         """Wait for the controller's end; its exit status."""
-        return self.process.wait(PATIENCE)
+        return self.process.wait(seconds)
 
     @property
     def controller(self) -> Process:

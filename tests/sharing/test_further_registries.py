@@ -27,7 +27,7 @@ def test_they_live_as_long_as_the_fixture_or_the_test_that_asked(
 ) -> None:
     place: Place = request.getfixturevalue(place_name)
     run = place.start("factories", "-n2", "--dist=each", FURTHER=further)
-    assert run.wait() == 0, run.output
+    assert run.wait(120) == 0, run.output  # up to eleven containers, one after the other
     assert (len(urls(run, "run")), len(set(urls(run, "run")))) == (4, 1)
     assert (len(urls(run, "session")), len(set(urls(run, "session")))) == (4, 2)
     assert (len(urls(run, "test")), len(set(urls(run, "test")))) == (4, 4)
