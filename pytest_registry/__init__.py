@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_registry.gate.remote import ActiveFault
     from pytest_registry.gate.throttle import Throttle
     from pytest_registry.images.image import Image
+    from pytest_registry.images.sources import archived_image
     from pytest_registry.images.synthetic import synthetic_image
     from pytest_registry.limits.operations import Limits
     from pytest_registry.registry import Registry
@@ -40,6 +41,7 @@ _MODULES = {
     "Requests": "report.requests",
     "Throttle": "gate.throttle",
     "WebContainer": "clients.containers",
+    "archived_image": "images.sources",
     "synthetic_image": "images.synthetic",
 }
 
@@ -58,6 +60,7 @@ __all__ = [
     "Requests",
     "Throttle",
     "WebContainer",
+    "archived_image",
     "synthetic_image",
 ]
 

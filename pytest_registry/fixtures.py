@@ -182,8 +182,8 @@ def registry_images(request: pytest.FixtureRequest, registry: Registry) -> list[
     """The images of this test's `push_image` marks, the closest mark's first.
 
     `@pytest.mark.push_image("nginx", repository="samples/nginx", tag="latest")` pushes once per
-    run, before the test, whether or not it asks for this fixture. Without a source it is the
-    sample image.
+    run, before the test, whether or not it asks for this fixture. Without a repository it stands
+    below `samples/` by its own name; without a source it is the sample image, `samples/nginx`.
     """
     from pytest_registry.sharing.marks import pushed
 

@@ -14,7 +14,7 @@ OWNER = "pytest_registry_owner"
 """The name under which a worker is told the controller's process id."""
 
 MARKERS = (
-    "push_image(source=None, *, repository='samples/nginx', tag='latest', platform=None): have this"
+    "push_image(source=None, *, repository='samples/NAME', tag='latest', platform=None): have this"
     " image in the run's registry before the test (the sample image if no source is given)",
     "registry_limits(pull=None, push=None): let no more than so many pulls and pushes of this test"
     " run at once, within the limits of the run",

@@ -167,6 +167,25 @@ def test_a_bad_mark_is_an_error_of_ours_in_its_test_only(
         assert happened in said
 
 
+def test_a_marks_image_stands_below_samples_by_its_own_name(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_registry import synthetic_image
+
+        @pytest.mark.push_image(synthetic_image())
+        @pytest.mark.push_image(repository="elsewhere")
+        @pytest.mark.push_image
+        def test_it(registry_images):
+            names = [image.repository for image in registry_images]
+            assert names == ["samples/nginx", "elsewhere", "samples/synthetic-0"]
+        """
+    )
+    pytester.runpytest_subprocess("--registry-engine=embedded").assert_outcomes(passed=1)
+
+
 def test_marks_and_fixtures_are_documented_for_those_who_ask_pytest(
     pytester: pytest.Pytester,
 ) -> None:

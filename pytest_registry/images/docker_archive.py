@@ -65,7 +65,9 @@ def _choose(entries: list[_Entry], tag: str | None, name: str) -> _Entry:
     listed = ", ".join(text for each in entries for text in each.names) or "no names"
     happened = "there is none" if not found else f"it holds {len(found)} images"
     raise ImageNotFound(
-        f"read an image of {name}", f"{happened}; it lists {listed}", "name one with tag="
+        f"read an image of {name}",
+        f"{happened}; it lists {listed}",
+        "name one with archived_image(path, tag)",
     )
 
 

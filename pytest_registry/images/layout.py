@@ -98,7 +98,9 @@ def _choose(entries: tuple[Descriptor, ...], tag: str | None, name: str) -> Desc
     listed = ", ".join(sorted(text for each in entries for text in names_of(each))) or "no names"
     asked = f"read the image {tag or ''} of {name}".replace("  ", " ")
     happened = "there is none" if not found else f"it holds {len(found)} images"
-    raise ImageNotFound(asked, f"{happened}; its index lists {listed}", "name one with tag=")
+    raise ImageNotFound(
+        asked, f"{happened}; its index lists {listed}", "name one with archived_image(path, tag)"
+    )
 
 
 def _checked(content: bytes, descriptor: Descriptor) -> Manifest:

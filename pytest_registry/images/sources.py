@@ -45,7 +45,7 @@ def resolve(
         image = referenced(source, connect, upstream)
         return image if all_platforms else OnePlatform(image, wanted or Platform.of_machine())
     if isinstance(source, Path):
-        source = archive(source)
+        source = archived_image(source)
     return source if wanted is None else OnePlatform(source, wanted)
 
 
@@ -61,7 +61,7 @@ def referenced(text: str, connect: Connect, upstream: str = DOCKER_HUB) -> Regis
     return RegistryImage(connect(reference.registry), reference.repository, reference.target)
 
 
-def archive(path: Path, tag: str | None = None) -> ImageSource:
+def archived_image(path: Path, tag: str | None = None) -> ImageSource:
     """The image in an OCI layout or an archive: the one called `tag`, or the only one.
 
     An index is taken whole; where the archive holds but a part of it, this machine's platform.

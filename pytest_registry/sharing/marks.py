@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_registry.errors import OptionError
 from pytest_registry.images.image import Image
-from pytest_registry.registry import Registry
+from pytest_registry.registry import Registry, repository_of
 from pytest_registry.sample import NGINX_REPOSITORY, push_or_sample
 from pytest_registry.sharing.member import SAMPLE, Member
 
@@ -44,10 +44,12 @@ def pushed(marks: Iterable[pytest.Mark], registry: Registry, member: Member) -> 
     def push(
         source: str | Path | ImageSource | None = None,
         *,
-        repository: str = NGINX_REPOSITORY,
+        repository: str | None = None,
         tag: str = "latest",
         platform: str | None = None,
     ) -> Image:
+        if repository is None:
+            repository = NGINX_REPOSITORY if source is None else f"samples/{repository_of(source)}"
         name = f"push {source!r} {repository}:{tag} {platform}"
         return member.once(
             name,

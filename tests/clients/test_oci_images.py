@@ -22,7 +22,7 @@ from pytest_registry.errors import (
 )
 from pytest_registry.images.broken import Kind
 from pytest_registry.images.source import Readable, StoredImage, in_memory
-from pytest_registry.images.sources import archive
+from pytest_registry.images.sources import archived_image
 from pytest_registry.images.synthetic import SyntheticImage, synthetic_image
 from pytest_registry.limits.policy import Operation
 from pytest_registry.oci.descriptor import Descriptor
@@ -101,7 +101,7 @@ def test_every_kind_of_image_comes_back_by_its_digest(
     assert client.push(made, repository, "1").digest == made.digest
     assert client.pull(repository, "1") == made.root()
     assert client.pull(repository, made.digest, tmp_path) == made.root()
-    layout = archive(tmp_path)
+    layout = archived_image(tmp_path)
     assert layout.root() == made.root()
     assert client.push(layout, f"{repository}/again", "2").digest == made.digest
 
@@ -145,13 +145,13 @@ def test_several_images_are_kept_in_one_layout(
         client.pull(repository, tag, tmp_path)
     client.push(three, repository, "b")
     client.pull(repository, "b", tmp_path)
-    assert {tag: archive(tmp_path, tag).root().digest for tag in "abc"} == {
+    assert {tag: archived_image(tmp_path, tag).root().digest for tag in "abc"} == {
         "a": one.digest,
         "b": three.digest,
         "c": three.digest,
     }
     with pytest.raises(ImageNotFound, match="a, b, c"):
-        archive(tmp_path).root()
+        archived_image(tmp_path).root()
 
 
 def test_a_copy_within_a_registry_mounts_and_moves_nothing(

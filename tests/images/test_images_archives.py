@@ -20,7 +20,7 @@ from pytest_registry.errors import (
 )
 from pytest_registry.images.files import TarFiles
 from pytest_registry.images.source import ImageSource
-from pytest_registry.images.sources import archive
+from pytest_registry.images.sources import archived_image
 from pytest_registry.images.synthetic import synthetic_image
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.media_types import OCI_LAYER, OCI_LAYER_GZIP
@@ -38,7 +38,7 @@ BOTH = ("linux/amd64", "linux/arm64")
 @pytest.mark.parametrize("packed", [False, True])
 def test_an_older_docker_archive_is_pushed(client: OciClient, tmp_path: Path, packed: bool) -> None:
     image = synthetic_image(1, layers=2, layer_size=5000)
-    found = archive(legacy_archive(image, tmp_path / "saved.tar", packed=packed), "made:1")
+    found = archived_image(legacy_archive(image, tmp_path / "saved.tar", packed=packed), "made:1")
     client.push(found, "pushed", "1")
     manifest = client.pull("pushed", "1")
     assert manifest.config is not None
@@ -54,15 +54,19 @@ def test_an_older_docker_archive_is_pushed(client: OciClient, tmp_path: Path, pa
 
 def test_equal_archives_give_equal_digests(tmp_path: Path) -> None:
     image = synthetic_image(1)
-    first = archive(legacy_archive(image, tmp_path / "a.tar")).root()
-    assert archive(legacy_archive(image, tmp_path / "b.tar")).root() == first
+    first = archived_image(legacy_archive(image, tmp_path / "a.tar")).root()
+    assert archived_image(legacy_archive(image, tmp_path / "b.tar")).root() == first
 
 
 def test_an_image_of_an_archive_is_found_by_its_name(tmp_path: Path) -> None:
     path = legacy_archive(synthetic_image(1), tmp_path / "saved.tar")
-    assert archive(path, "1").root() == archive(path, "made:1").root() == archive(path).root()
+    assert (
+        archived_image(path, "1").root()
+        == archived_image(path, "made:1").root()
+        == archived_image(path).root()
+    )
     with pytest.raises(ImageNotFound, match="it lists made:1"):
-        archive(path, "other:1")
+        archived_image(path, "other:1")
 
 
 def test_a_real_docker_save_is_pushed_pulled_and_runs(
@@ -74,7 +78,7 @@ def test_a_real_docker_save_is_pushed_pulled_and_runs(
     docker("pull", name)
     docker("save", "-o", str(tmp_path / "saved.tar"), name)
     docker("rmi", name)
-    client.push(archive(tmp_path / "saved.tar", name), "saved", "1")
+    client.push(archived_image(tmp_path / "saved.tar", name), "saved", "1")
     saved = docker.own(f"{client.host}/saved:1")
     assert docker("run", "--rm", "--network=none", saved, "echo", "again") == "again\n"
 
@@ -98,14 +102,14 @@ def test_what_is_no_archive_is_told(tmp_path: Path, content: bytes, message: str
     path = tmp_path / "archive"
     path.write_bytes(content)
     with pytest.raises(ImageNotFound, match=message):
-        archive(path)
+        archived_image(path)
 
 
 def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(ImageNotFound, match="No such file"):
-        archive(tmp_path / "absent")
+        archived_image(tmp_path / "absent")
     with pytest.raises(ImageNotFound, match=r"neither index\.json nor manifest\.json"):
-        archive(tmp_path)
+        archived_image(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +130,7 @@ def test_an_archive_with_a_broken_list_is_told(tmp_path: Path, document: bytes) 
         add(tar, "manifest.json", document)
         add(tar, "c", b'{"rootfs": {"diff_ids": ["sha256:short"]}}')
     with pytest.raises(ImageNotFound):
-        archive(path)
+        archived_image(path)
 
 
 def test_links_in_a_circle_or_out_of_the_archive_lead_nowhere(tmp_path: Path) -> None:
@@ -152,7 +156,7 @@ def test_threads_read_an_archive_at_once_and_its_file_is_closed(tmp_path: Path) 
     before = open_files()
     layers = image.root().layers
     expected = [content_of(image, layer) for layer in layers]
-    assert read_at_once(archive(path), layers) == expected
+    assert read_at_once(archived_image(path), layers) == expected
     gc.collect()
     assert open_files() <= before
 
@@ -174,7 +178,7 @@ def test_docker_archives_since_25_are_taken_as_the_layouts_that_they_are(
     layers = [f"blobs/{each.digest.replace(':', '/')}" for each in image.root().blobs]
     entry = {"Config": layers[0], "RepoTags": ["made:1"], "Layers": layers[1:]}
     (path / "manifest.json").write_text(json.dumps([entry]))
-    found = archive(tar_of(path, tmp_path / "saved.tar"), "made:1")
+    found = archived_image(tar_of(path, tmp_path / "saved.tar"), "made:1")
     assert found.root() == image.root()
     client.push(found, "pushed", "1")
     assert client.pull("pushed", "1") == image.root()

@@ -21,7 +21,7 @@ from pytest_registry.errors import (
 from pytest_registry.images.layout_writer import LayoutWriter
 from pytest_registry.images.platform import OnePlatform, Platform
 from pytest_registry.images.source import BlockReader, StoredImage
-from pytest_registry.images.sources import archive, resolve
+from pytest_registry.images.sources import archived_image, resolve
 from pytest_registry.images.synthetic import synthetic_image
 from pytest_registry.images.transfer import transfer
 from pytest_registry.images.upstream import RegistryImage
@@ -42,26 +42,26 @@ def test_a_layout_is_pushed_as_it_is(client: OciClient, tmp_path: Path, mode: st
     path = layout_of(image, tmp_path / "layout")
     if mode != "directory":
         path = tar_of(path, tmp_path / "layout.tar", mode)
-    client.push(archive(path), "pushed", "1")
+    client.push(archived_image(path), "pushed", "1")
     assert client.pull("pushed", "1") == image.root()
 
 
 def test_an_image_of_a_layout_is_found_by_its_tag(tmp_path: Path) -> None:
     one, two = synthetic_image(1), synthetic_image(2)
     path = layout_of(two, layout_of(one, tmp_path, "one"), "two")
-    assert archive(path, "one").root() == one.root()
-    assert archive(path, "two").root() == two.root()
+    assert archived_image(path, "one").root() == one.root()
+    assert archived_image(path, "two").root() == two.root()
     with pytest.raises(ImageNotFound, match="holds 2 images; its index lists one, two"):
-        archive(path)
+        archived_image(path)
     with pytest.raises(ImageNotFound, match="there is none"):
-        archive(path, "three")
+        archived_image(path, "three")
 
 
 def test_an_image_without_a_tag_is_the_layouts_only_one(tmp_path: Path) -> None:
     image = synthetic_image(1)
     path = layout_of(image, layout_of(image, tmp_path, None), None)
     assert len(json.loads((path / "index.json").read_text())["manifests"]) == 1
-    assert archive(path).root() == image.root()
+    assert archived_image(path).root() == image.root()
 
 
 def test_a_part_of_an_index_is_taken_where_the_rest_was_never_stored(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_part_of_an_index_is_taken_where_the_rest_was_never_stored(tmp_path: P
     path = layout_of(index, tmp_path)
     other, mine = index.root().manifests
     (path / "blobs" / other.digest.replace(":", "/")).unlink()
-    assert archive(path).root().digest == mine.digest
+    assert archived_image(path).root().digest == mine.digest
 
 
 def test_a_layout_that_lacks_a_blob_is_told(client: OciClient, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_layout_that_lacks_a_blob_is_told(client: OciClient, tmp_path: Path) -
     layer = image.root().layers[0]
     (path / "blobs" / layer.digest.replace(":", "/")).unlink()
     with pytest.raises(ImageNotFound, match="does not hold it"):
-        client.push(archive(path), "pushed")
+        client.push(archived_image(path), "pushed")
 
 
 def test_a_layout_whose_manifest_was_changed_is_told(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_layout_whose_manifest_was_changed_is_told(tmp_path: Path) -> None:
     path = layout_of(image, tmp_path)
     (path / "blobs" / image.digest.replace(":", "/")).write_text("{}")
     with pytest.raises(PullError, match="other content"):
-        archive(path)
+        archived_image(path)
 
 
 def test_a_layout_whose_layer_was_changed_is_refused_by_the_registry(
@@ -99,10 +99,10 @@ def test_a_layout_whose_layer_was_changed_is_refused_by_the_registry(
     blob = path / "blobs" / layer.digest.replace(":", "/")
     blob.write_bytes(b"?" * layer.size)
     with pytest.raises(TransferError, match="DIGEST_INVALID"):
-        client.push(archive(path), "pushed")
+        client.push(archived_image(path), "pushed")
     blob.write_bytes(b"?")
     with pytest.raises(TransferError, match="its source holds 1 bytes"):
-        client.push(archive(path), "pushed")
+        client.push(archived_image(path), "pushed")
 
 
 def test_a_pull_that_fails_leaves_no_half_files(tmp_path: Path) -> None:
