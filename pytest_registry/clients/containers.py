@@ -130,7 +130,7 @@ class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, se
     @property
     def url(self) -> str:
         """Where it is served, such as `http://127.0.0.1:32769`."""
-        return f"http://{self.get_container_host_ip()}:{self.get_exposed_port(self._port)}"
+        return "http://{}:{}".format(*self._met(self._port))
 
     def get_container_host_ip(self) -> str:
         """The address under which this process meets the container's port."""
