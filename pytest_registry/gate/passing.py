@@ -49,7 +49,7 @@ class Forwarded:
             yield view[:count]
 
     def send_to(self, client: socket.socket) -> Iterator[int]:
-        """Send it without a copy in this process where the kernel can; see server's Sending."""
+        """Send it without a copy in this process where the kernel can; see the server's SendTo."""
         upstream = self._upstream
         if sys.platform == "linux" and upstream is not None and self._left > _BUFFERED:
             early = self._response.read1(_BUFFERED)  # else the reader's own buffer is passed over
