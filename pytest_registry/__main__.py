@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,6 +14,14 @@ COMMANDS = {
     "sweep": "pytest_registry.sharing.sweep",
 }
 """A command's name and its module, which has HELP, add_arguments(parser) and run(arguments)."""
+
+
+class Help(argparse.HelpFormatter):
+    """As wide as $COLUMNS, or 80. To ask the terminal, argparse imports all that compresses."""
+
+    def __init__(self, prog: str) -> None:
+        columns = os.environ.get("COLUMNS", "")
+        super().__init__(prog, width=int(columns) - 2 if columns.isdecimal() else 78)
 
 
 class Version(argparse.Action):
@@ -30,12 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status. Only that command's module is imported."""
     arguments = sys.argv[1:] if arguments is None else arguments
     chosen = [name for name in arguments[:1] if name in COMMANDS] or list(COMMANDS)
-    parser = argparse.ArgumentParser(prog="python -m pytest_registry", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pytest_registry", description=__doc__, formatter_class=Help
+    )
     parser.add_argument("--version", action=Version, nargs=0, help="print the version and leave")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in chosen:
         module = import_module(COMMANDS[name])
-        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
+        command = commands.add_parser(
+            name, help=module.HELP, description=module.HELP, formatter_class=Help
+        )
         module.add_arguments(command)
         command.set_defaults(run=module.run)
     parsed = parser.parse_args(arguments)

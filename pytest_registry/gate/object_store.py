@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-from copy import copy
 
 from pytest_registry.server import (
     ApiError,
@@ -48,7 +47,7 @@ class ObjectStore:
             if self._server is None:
                 self._server = RegistryServer(self._settings)
                 self._server.start()
-            self._blobs[signature] = (copy(request), proceed)
+            self._blobs[signature] = (request.with_(request.headers), proceed)
             return f"{self._server.url}{PATH}{request.reference}?signature={signature}"
 
     def close(self) -> None:

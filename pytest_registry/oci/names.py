@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import NamedTuple
 
@@ -58,6 +57,8 @@ def looks_like_digest(text: str) -> bool:
 
 def digest_of(content: bytes, algorithm: str = "sha256") -> str:
     """The digest of `content`, as `ALGORITHM:HEX`."""
+    import hashlib  # loads OpenSSL: 3 ms that a start can do without
+
     return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
 
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_registry.server.errors import Code
@@ -62,6 +61,8 @@ class Basic:
 
     def authenticate(self, request: Request) -> Account | Challenge:
         """Compare in constant time, so that an answer's delay tells nothing of the password."""
+        import hmac  # loads OpenSSL, as digests do
+
         from pytest_registry.server.scopes import lacking
 
         scheme, _, text = (request.header("authorization") or "").partition(" ")

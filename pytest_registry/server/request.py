@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from copy import copy
 
 from pytest_registry.server.authentication import Account
 from pytest_registry.server.body import Body
@@ -48,10 +47,17 @@ class Request:
         self, headers: Mapping[str, str], body: Body | None = None, method: str | None = None
     ) -> Request:
         """The same request with other headers, and where given another body or method."""
-        other = copy(self)
-        other.headers = headers
-        other.body = self.body if body is None else body
-        other.method = self.method if method is None else method
+        other = Request(
+            self.method if method is None else method,
+            self.path,
+            self.query,
+            headers=headers,
+            body=self.body if body is None else body,
+            base_url=self.base_url,
+            client=self.client,
+        )
+        other.route, other.repository = self.route, self.repository
+        other.reference, other.account = self.reference, self.account
         return other
 
     def header(self, name: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
@@ -58,6 +57,8 @@ class Upload:
         return f"{algorithm}:{self._hash.hexdigest()}"
 
     def _use(self, algorithm: str) -> None:
+        import hashlib  # loads OpenSSL: 3 ms that a start can do without
+
         self._algorithm = algorithm
         self._hash = hashlib.new(algorithm, usedforsecurity=False)
 
