@@ -86,9 +86,9 @@ def keep(run: Run) -> None:
     ends: queue.SimpleQueue[str] = queue.SimpleQueue()
     signal.signal(signal.SIGTERM, lambda *_: ends.put("asked to end"))
     started = _interruptible()
-    _in_the_background(_wait_for_the_run, run, ends, started)
     engine = None
     try:
+        _in_the_background(_wait_for_the_run, run, ends, started)  # which may interrupt at once
         engine = service.start(run)
         started.set()
     except Abandoned:
