@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 from pytest_registry import fixtures, options
-
-OWNER = "pytest_registry_owner"
-"""The name under which a worker is told the controller's process id."""
 
 MARKERS = (
     "push_image(source=None, *, repository='samples/NAME', tag='latest', platform=None): have this"
@@ -51,7 +47,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tell an xdist worker of the run, which begins before any worker can ask for it."""
-    node.workerinput[OWNER] = os.getpid()
     fixtures.member_of(node.config).tell(node.workerinput)
 
 
@@ -75,26 +70,10 @@ def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, obje
         setting_up.pop()
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Let a worker whose controller was killed clean up: it gets no further than to here.
-
-    xdist then tells the controller of the end, which raises, and pytest stops at once.
-    """
-    if _is_orphan(session.config):
-        fixtures.member_of(session.config).finish()
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End the run and wait until nothing of it is left; a worker has nothing to end."""
-    if fixtures.MEMBER in config.stash or _is_orphan(config):
+    if fixtures.MEMBER in config.stash:
         fixtures.member_of(config).finish()
-
-
-def _is_orphan(config: pytest.Config) -> bool:
-    """Whether this is a worker that was not started by a controller which still lives."""
-    owner = getattr(config, "workerinput", {}).get(OWNER)
-    return owner not in (None, os.getppid())
 
 
 def _check_options(config: pytest.Config) -> None:

@@ -21,11 +21,8 @@ ANSWER = 1.0
 """Seconds in which a registry that serves takes a connection, and says something."""
 
 
-def attach(run: Run, keeper: KeeperProcess | None = None) -> Endpoint:
-    """The run's registry, started if nobody has; raises what the start raised, StartError.
-
-    `keeper` is the run's where its owner has let one begin.
-    """
+def attach(run: Run) -> Endpoint:
+    """The run's registry, started if nobody has; raises what the start raised, StartError."""
     if run.machine != this_machine():
         raise _on_another_machine(run)
     endpoint = state.read_endpoint(run)
@@ -33,7 +30,7 @@ def attach(run: Run, keeper: KeeperProcess | None = None) -> Endpoint:
         return endpoint
     try:
         with locked(run.start):
-            return state.read_endpoint(run) or _start(run, keeper)
+            return state.read_endpoint(run) or _start(run)
     except FileNotFoundError as error:
         raise _is_over(run, "use the run's registry") from error
 
@@ -92,9 +89,9 @@ def _tell_end(run: Run, asked: str) -> RegistryEnded:
     return state.read_end(run, asked) or state.ended(asked, how, log)
 
 
-def _start(run: Run, keeper: KeeperProcess | None) -> Endpoint:
+def _start(run: Run) -> Endpoint:
     """Start the registry, tried once per run: an error is told to all. The start lock is held."""
-    _start_keeper(run, keeper)
+    _start_keeper(run)
     endpoint = state.read_endpoint(run)
     if endpoint is None:
         error = state.not_told(run)
@@ -103,15 +100,32 @@ def _start(run: Run, keeper: KeeperProcess | None) -> Endpoint:
     return endpoint
 
 
-def _start_keeper(run: Run, keeper: KeeperProcess | None) -> None:
-    """Start the keeper and wait until it has told an endpoint or an error, or has died."""
-    if keeper is None and not is_held(run.keeper):
-        run.keeper_log.touch(mode=0o600)  # raises FileNotFoundError where the run is over
+def _start_keeper(run: Run) -> None:
+    """Start the keeper and wait until it has told an endpoint or an error, or has died.
+
+    Raises StateError.
+    """
+    if not is_held(run.keeper):
         keeper = KeeperProcess(run)
+        try:
+            _make_directory(run)
+        except BaseException:
+            keeper.close()
+            raise
         keeper.begin()
-    if keeper is not None:
         keeper.wait_until_told()
     _wait_for_another_start(run)
+
+
+def _make_directory(run: Run) -> None:
+    """Make the run's directory if nobody has; raises StateError, FileNotFoundError if it is over.
+
+    It is made by whoever asks first, whose keeper is there to remove it.
+    """
+    if not is_held(run.life):
+        raise FileNotFoundError(run.life)
+    if not run.directory.exists():
+        run.make()
 
 
 def _wait_for_another_start(run: Run) -> None:

@@ -238,11 +238,12 @@ def _is_left_behind(directory: Path) -> bool:
         with contextlib.suppress(FileNotFoundError):
             return time.time() - directory.stat().st_mtime > UNBORN_AGE
         return False
-    if is_held(directory / "life.lock") or is_held(directory / "keeper.lock"):
+    if is_held(directory / "keeper.lock"):
         return False
-    # A state directory may be shared by hosts whose locks do not see each other.
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return _host(Run.read(directory).machine) == _host(this_machine())
+        run = Run.read(directory)
+        # A state directory may be shared by hosts whose locks do not see each other.
+        return _host(run.machine) == _host(this_machine()) and not is_held(run.life)
     return True
 
 

@@ -10,18 +10,16 @@ from pytest_registry.errors import StateError
 from pytest_registry.security.files import own_directory
 
 
-def state_directory(chosen: str | None) -> Path:
-    """The user's state directory, made where it is missing; raises StateError if not to be trusted.
+def state_directory(path: Path) -> Path:
+    """A state directory of the user's, made where it is missing; raises StateError if not trusted.
 
     It holds credentials and lock files, so it must be a real directory of this user, closed to
     everybody else. In a shared temporary directory anybody could have made one of that name before.
     """
-    path = state_path(chosen)
-    if chosen is not None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _refused(path, error.strerror or str(error)) from error
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused(path, error.strerror or str(error)) from error
     return private_directory(path)
 
 

@@ -41,9 +41,9 @@ class FurtherRegistries:
             )
         settings = self._member.settings.changed("registry_factory(...)", **changes)
         with ExitStack() as begun:
-            owner = Owner(settings, start=True)
+            owner = Owner(settings)
             begun.callback(owner.finish)
-            registry = self._member.registry_of(owner.run, owner.keeper)
+            registry = self._member.registry_of(owner.run)
             begun.callback(registry.close)
             end = begun.pop_all().close
         self._ends.callback(end)  # ending twice is no error

@@ -41,34 +41,35 @@ def main() -> None:
     told = sys.stdin.readline()
     if not told.endswith("\n"):
         return  # whoever started us was killed, and has made nothing yet
-    run = Run.from_json(json.loads(told))
+    task = json.loads(told)
+    run, unborn = Run.from_json(task["run"]), Path(task["unborn"])
     if not hasattr(os, "fork"):
         _ready()
-        _as_one_of_two(run, keep)
+        _as_one_of_two(run, unborn, keep)
         return
     if os.fork():
         os._exit(0)  # whoever started us reaps this process, and never has to reap another
     keeper = os.fork()
     if keeper == 0:
-        _as_one_of_two(run, keep)
+        _as_one_of_two(run, unborn, keep)
     else:
         signal.signal(signal.SIGTERM, _pass_on(keeper))
         _ready()
-        _as_one_of_two(run, lambda run: guard(run, keeper))
+        _as_one_of_two(run, unborn, lambda run: guard(run, keeper))
 
 
 def _ready() -> None:
     os.write(sys.stdout.fileno(), b"+")
 
 
-def _as_one_of_two(run: Run, task: Callable[[Run], None]) -> None:
-    """Do the task once the run has its directory; remove what its owner made if that was killed."""
-    sys.stdin.read()  # until the owner has made it, or was killed
+def _as_one_of_two(run: Run, unborn: Path, task: Callable[[Run], None]) -> None:
+    """Do the task once the run has its directory; remove what its maker made if that was killed."""
+    sys.stdin.read()  # until the maker has made it, or was killed
     try:
         # Held by keeper and guardian alike: it is free when the last of them has cleaned up.
         lock = Lifeline(run.keeper, shared=True)
     except OSError:
-        run.remove_unborn()
+        run.remove_unborn(unborn)
         return
     _say_errors_in(run.keeper_log)
     task(run)

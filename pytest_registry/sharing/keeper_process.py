@@ -19,8 +19,9 @@ from pytest_registry.sharing.run import Run
 class KeeperProcess:
     """A run's keeper, and its guardian, which wait until they are let begin.
 
-    What is written to their standard input is the run, and its end says: begin. That end comes too
-    when this process is killed; then they remove what it has made so far.
+    What is written to their standard input is the run, with the name of its directory while this
+    process makes it, and the end of that input says: begin. That end comes too when this process is
+    killed; then they remove what it has made so far.
     """
 
     def __init__(self, run: Run) -> None:
@@ -40,7 +41,8 @@ class KeeperProcess:
             for each in (self._process.stdin, self._process.stdout, self._process.stderr)
         )
         with contextlib.suppress(BrokenPipeError):  # it failed; what it said is read below
-            self._stdin.write(f"{json.dumps(run.to_json())}\n".encode())
+            task = {"run": run.to_json(), "unborn": str(run.unborn(os.getpid()))}
+            self._stdin.write(f"{json.dumps(task)}\n".encode())
             self._stdin.flush()
         self._stdout.read(1)
 

@@ -1,12 +1,14 @@
 """Whether a process still lives, told by a lock that the kernel takes away when it dies.
 
 A process holds a lock on a file of its own; another waits for the lock without polling. No
-heartbeat, no pid that may have been reused, and a killed process counts at once.
+heartbeat, no pid that may have been reused, and a killed process counts at once. Where the kernel
+has files without a name, a killed process does not even leave that file.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import time
@@ -20,6 +22,35 @@ else:
 
 POLL = 0.1
 """Seconds between tries where the platform cannot block on a lock (Windows)."""
+
+UNNAMED = "pytest-registry"
+"""What the kernel tells of our unnamed files."""
+
+
+class UnnamedFile:
+    """A file in no directory; others find its lock by its `path`, which leads through this process.
+
+    It goes with this process, however that ends: then the path leads nowhere, or, where another
+    process was given the same id, to no file of ours.
+    """
+
+    def __init__(self) -> None:
+        """Make it; raises OSError where the platform has none, or others could not reach it."""
+        if sys.platform != "linux":
+            raise OSError(errno.ENOSYS, "this platform has no unnamed files that have a path")
+        descriptor = os.memfd_create(UNNAMED)
+        self.path = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+        self._descriptor: int | None = descriptor
+        # Of a process that may not be looked into, root owns what /proc shows.
+        if not (_leads_to_ours(self.path) and self.path.parent.stat().st_uid == os.geteuid()):
+            self.close()
+            raise OSError(errno.EACCES, "other processes cannot reach it", str(self.path))
+
+    def close(self) -> None:
+        """Let its path lead nowhere; closing twice is no error."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 class Lifeline:
@@ -35,7 +66,7 @@ class Lifeline:
         Raises FileNotFoundError where its directory is gone.
         """
         self.path = path
-        self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor: int | None = _open(path, make=True)
         try:
             _take(self._descriptor, shared=shared)
         except OSError:
@@ -68,7 +99,7 @@ def locked(path: Path) -> Iterator[None]:
     Raises FileNotFoundError where its directory is gone: one that was cleaned up must not come
     back, hence no filelock here, which would make it again.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _open(path, make=True)
     try:
         _lock(descriptor)
         yield
@@ -79,7 +110,7 @@ def locked(path: Path) -> Iterator[None]:
 def wait_until_released(path: Path) -> None:
     """Block until nobody holds `path`'s lock, or the file is gone."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = _open(path, make=False)
     except FileNotFoundError:
         return
     try:
@@ -100,7 +131,7 @@ class Watch:
     def __init__(self, path: Path) -> None:
         self._descriptor: int | None = None
         with contextlib.suppress(FileNotFoundError):
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            self._descriptor = _open(path, make=False)
 
     def __enter__(self) -> Watch:
         return self
@@ -129,6 +160,20 @@ class Watch:
                 return False
             time.sleep(step)
         return True
+
+
+def _open(path: Path, *, make: bool) -> int:
+    """A descriptor of a lock file; FileNotFoundError where its directory, or its owner, is gone."""
+    if path.is_relative_to("/proc") and not _leads_to_ours(path):
+        raise FileNotFoundError(errno.ENOENT, "its owner is gone", str(path))
+    return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o600)
+
+
+def _leads_to_ours(path: Path) -> bool:
+    """Whether it is an unnamed file of ours; not so where another process has that id now."""
+    with contextlib.suppress(OSError):
+        return path.readlink().name.startswith(f"memfd:{UNNAMED}")
+    return False
 
 
 if sys.platform == "win32":

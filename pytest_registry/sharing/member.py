@@ -22,14 +22,13 @@ from pytest_registry.security.credentials import redacted
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import attach, cleanup, elsewhere, kept, state
 from pytest_registry.sharing.identity import known_as
-from pytest_registry.sharing.keeper_process import KeeperProcess
 from pytest_registry.sharing.last_words import last_words
 from pytest_registry.sharing.limiting import Say, limits_of, secrets_of
 from pytest_registry.sharing.once import made as once_made
 from pytest_registry.sharing.once import once
-from pytest_registry.sharing.owner import Owner, clean_up_after
+from pytest_registry.sharing.owner import Owner
 from pytest_registry.sharing.reporting import told_of
-from pytest_registry.sharing.run import Run, this_machine
+from pytest_registry.sharing.run import Run
 from pytest_registry.watch import Current, Watch
 
 WORKER_INPUT = "pytest_registry"
@@ -56,12 +55,9 @@ class Member:
 
     @property
     def run(self) -> Run:
-        """The run; the controller begins it now, and its registry, if it has not.
-
-        Raises StateError.
-        """
+        """The run; the controller begins it now if it has not. Raises StateError."""
         told = self._told_by_owner
-        return self._own(start=True).run if told is None else self._run_of_worker(json.loads(told))
+        return self._own().run if told is None else self._run_of_worker(json.loads(told))
 
     @property
     def settings(self) -> Settings:
@@ -75,10 +71,10 @@ class Member:
         told: str | None = getattr(self._config, "workerinput", {}).get(WORKER_INPUT)
         return told
 
-    def _own(self, *, start: bool) -> Owner:
+    def _own(self) -> Owner:
         """Own the run from now on, if this process does not yet."""
         if self._owner is None:
-            self._owner = Owner(self.settings, start=start)
+            self._owner = Owner(self.settings)
         return self._owner
 
     @property
@@ -89,24 +85,23 @@ class Member:
     def tell(self, workerinput: dict[str, Any]) -> None:
         """Tell a worker of the run, or why there is none (raised where a test asks)."""
         try:
-            told = {"run": self._own(start=False).run.to_json()}
+            told = {"run": self._own().run.to_json()}
         except RegistryError as error:
             told = {"error": state.error_to_json(error)}
         workerinput[WORKER_INPUT] = json.dumps(told)
 
     def registry(self) -> Registry:
         """The run's registry, started if this is the first process to ask."""
-        run = self.run
-        self._registry = self.registry_of(run, self._owner.keeper if self._owner else None)
+        self._registry = self.registry_of(self.run)
         return self._registry
 
-    def registry_of(self, run: Run, keeper: KeeperProcess | None) -> Registry:
+    def registry_of(self, run: Run) -> Registry:
         """A handle for the registry of a run, started if nobody has; raises what that raised.
 
         Its password is never shown by this process's reports from then on.
         """
         self._secrets += secrets_of(run.settings)
-        registry = _registry_of(run, attach.attach(run, keeper), lambda: self.current, self._say)
+        registry = _registry_of(run, attach.attach(run), lambda: self.current, self._say)
         self._secrets += registry.credentials.secrets + registry.secrets
         return registry
 
@@ -150,15 +145,13 @@ class Member:
         Else what reached it in this test, and where it was `used` its last other log lines.
         """
         run = self._told or self.begun
-        if run is None or (failure is not None and failure.errisinstance(RegistryEnded)):
+        if run is None or self._registry is None:
             return []
-        if run.machine != this_machine():  # nothing of the run can be seen from here
+        if failure is not None and failure.errisinstance(RegistryEnded):
             return []
         end = attach.find_end(run, "go on with the tests")
         if end is not None:
             return [("the registry ended", str(end))]
-        if self._registry is None:
-            return []
         mine: Sequence[LoggedRequest] = ()
         with contextlib.suppress(RegistryError):
             mine = self._registry.requests
@@ -192,11 +185,9 @@ class Member:
         return None
 
     def finish(self) -> None:
-        """End the run, if this process owns one or its owner was killed, and wait for its end."""
+        """End the run, if this process owns one, and wait for its end."""
         if self._owner is not None:
             self._owner.finish()
-        elif "run" in (told := json.loads(self._told_by_owner or "{}")):
-            clean_up_after(Run.from_json(told["run"]))
 
     def _say(self, line: str) -> None:
         """With -v, tell whoever watches the run what it waits for, past pytest's capture."""

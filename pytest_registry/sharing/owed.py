@@ -15,7 +15,7 @@ from pathlib import Path
 from pytest_registry.clients import engine_address
 from pytest_registry.security.files import write_secret
 from pytest_registry.settings import Settings
-from pytest_registry.sharing.directories import private_directory, state_directory
+from pytest_registry.sharing.directories import private_directory, state_directory, state_path
 
 CONNECT_TIMEOUT = 1.0
 """Seconds."""
@@ -38,13 +38,13 @@ class Made:
 def note(settings: Settings, name: str, made: Made) -> None:
     """Write down that what a run made is still in the engine; raises StateError."""
     debt = {"engine": _engine(), "made": asdict(made)}
-    directory = private_directory(state_directory(settings.state_dir) / "owed")
+    directory = private_directory(state_directory(state_path(settings.state_dir)) / "owed")
     write_secret(directory / f"{name}.json", json.dumps(debt))
 
 
 def debts(settings: Settings) -> Iterator[tuple[Path, Made]]:
     """What is owed to the engine that this process would use, oldest name first."""
-    directory = state_directory(settings.state_dir) / "owed"
+    directory = state_directory(state_path(settings.state_dir)) / "owed"
     for path in sorted(directory.glob("*.json")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             debt = json.loads(path.read_text("utf-8"))

@@ -5,35 +5,32 @@ from __future__ import annotations
 import contextlib
 import os
 
-from pytest_registry.errors import RegistryError, StateError
 from pytest_registry.settings import Settings
-from pytest_registry.sharing.keeper_process import KeeperProcess
-from pytest_registry.sharing.liveness import Watch, is_held
-from pytest_registry.sharing.run import Run, this_machine
+from pytest_registry.sharing.liveness import Lifeline, UnnamedFile, Watch
+from pytest_registry.sharing.run import Run
 
 CLEAN_UP = 20.0
 """Seconds that the keeper is waited for before its owner cleans up itself."""
 
 
 class Owner:
-    """The process that a run belongs to: the controller, or the maker of a further registry."""
+    """The process that a run belongs to: the controller, or the maker of a further registry.
 
-    def __init__(self, settings: Settings, *, start: bool) -> None:
-        """Begin a run; raises StateError.
+    Its locks are on files without a name, so that nothing is made before somebody asks for the
+    registry. Where there are no such files, the run's directory is made at once to hold them.
+    """
 
-        With `start` its registry is to be started at once, by a keeper that is there before the
-        run's directory is. Else whoever asks first starts one.
-        """
+    def __init__(self, settings: Settings) -> None:
+        """Begin a run; raises StateError."""
         self._pid = os.getpid()
-        self.run = Run.planned(settings)
-        self.keeper = KeeperProcess(self.run) if start else None
-        try:
-            self._life = self.run.make()
-        except StateError:
-            self._close_keeper()
-            raise
-        if self.keeper is not None:
-            self.keeper.begin()
+        self._unnamed = _unnamed_files(2)
+        if self._unnamed:
+            life, start = (each.path for each in self._unnamed)
+            self.run = Run.planned(settings, life=life, start=start)
+            self._life = Lifeline(life)
+        else:
+            self.run = Run.planned(settings)
+            self._life = self.run.make_with_life()
 
     def finish(self) -> None:
         """End the run and wait until all that it made is gone; a no-op in a forked child."""
@@ -43,8 +40,7 @@ class Owner:
             with contextlib.suppress(OSError):  # a full disk: then it is as if we had been killed
                 self.run.finished.touch(mode=0o600)
             kept = self.run.kept.exists() and keeper.is_held()
-            self._life.release()
-            self._close_keeper()
+            self._let_go()
             if kept:
                 return
             keeper.released_within(CLEAN_UP)
@@ -53,21 +49,14 @@ class Owner:
 
             clean(self.run)
 
-    def _close_keeper(self) -> None:
-        if self.keeper is not None:
-            self.keeper.close()
+    def _let_go(self) -> None:
+        self._life.release()
+        for file in self._unnamed:
+            file.close()
 
 
-def clean_up_after(run: Run) -> None:
-    """Remove a run whose owner was killed, where no keeper is left to, or none was started yet.
-
-    For workers, which outlive a killed controller for a moment. What fails is left to the next
-    run's sweep.
-    """
-    if run.machine != this_machine() or is_held(run.life) or is_held(run.keeper):
-        return
-    if run.directory.exists():
-        from pytest_registry.sharing.cleanup import clean
-
-        with contextlib.suppress(RegistryError, OSError):
-            clean(run)
+def _unnamed_files(count: int) -> list[UnnamedFile]:
+    """That many, or none where there is no such thing."""
+    with contextlib.suppress(OSError):
+        return [UnnamedFile() for _ in range(count)]
+    return []

@@ -9,7 +9,7 @@ import os
 import platform
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from pytest_registry.sharing.liveness import Lifeline
 
 TRIES = 10
 
+PATHS = ("directory", "life", "start")
+"""The members of a run that are paths."""
+
 LABEL_RUN = "pytest-registry.run"
 LABEL_MACHINE = "pytest-registry.machine"
 LABEL_OWNER = "pytest-registry.owner"
@@ -37,54 +40,81 @@ LABEL_DIRECTORY = "pytest-registry.directory"
 class Run:
     """One pytest invocation with all its workers; plain data that goes to every process of it.
 
-    `machine` tells hosts (and their boots) apart: a worker on another host shares no files.
+    `machine` tells hosts (and their boots) apart: a worker on another host shares no files. `life`
+    is the lock that the owner holds as long as the run lives, `start` the one under which the
+    registry is started.
     """
 
     id: str
     directory: Path
     settings: Settings
     machine: str
-    owner_pid: int
+    life: Path
+    start: Path
 
     @classmethod
-    def planned(cls, settings: Settings) -> Run:
-        """A new run of this process, of which nothing is there yet."""
-        name = f"{os.getpid()}-{secrets.token_hex(6)}"
-        return cls(name, runs_path(settings) / name, settings, this_machine(), os.getpid())
+    def planned(
+        cls, settings: Settings, *, life: Path | None = None, start: Path | None = None
+    ) -> Run:
+        """A new run of this process, of which nothing is there yet.
 
-    def make(self) -> Lifeline:
-        """Make the run's directory (0700) and have its life; raises StateError.
-
-        The directory gets its name only when its life is held: until then nobody sweeps it away.
+        Where no locks are given they are to lie in its directory.
         """
-        for _ in range(TRIES):
-            # The last run to end removes the empty directories above it, perhaps just now.
-            try:
-                return self._make()
-            except StateError as error:
-                if not isinstance(error.__cause__, FileNotFoundError):
-                    raise
-        return self._make()
+        name = f"{os.getpid()}-{secrets.token_hex(6)}"
+        directory = runs_path(settings) / name
+        return cls(
+            name,
+            directory,
+            settings,
+            this_machine(),
+            directory / "life.lock" if life is None else life,
+            directory / "start.lock" if start is None else start,
+        )
 
-    def _make(self) -> Lifeline:
-        runs_directory(self.settings)
+    def make(self) -> None:
+        """Make the run's directory (0700); it gets its name when it is whole. Raises StateError."""
+        with self._making():
+            pass
+
+    def make_with_life(self) -> Lifeline:
+        """Make it around the run's life, held before it has its name: nobody may sweep it away."""
+        with self._making() as unborn:
+            return Lifeline(unborn / self.life.name)
+
+    @contextlib.contextmanager
+    def _making(self) -> Iterator[Path]:
+        unborn = self._begin()
         try:
-            private_directory(self.unborn)
-            write_secret(self.unborn / "run.json", json.dumps(self.to_json()))
-            life = Lifeline(self.unborn / self.life.name)
-            self.unborn.rename(self.directory)
+            write_secret(unborn / "run.json", json.dumps(self.to_json()))
+            yield unborn
+            unborn.rename(self.directory)
         except (StateError, OSError) as error:
-            self.remove_unborn()
+            self.remove_unborn(unborn)
             if isinstance(error, OSError):
                 raise unwritable(self.directory, error) from error
             raise
-        return life
 
-    def remove_unborn(self) -> None:
-        """Remove what was made of a run that came to nothing; nothing where others own it."""
+    def _begin(self) -> Path:
+        unborn = self.unborn(os.getpid())
+        for tries_left in reversed(range(TRIES)):
+            try:
+                private_runs(unborn.parent)
+                return private_directory(unborn)
+            except StateError as error:
+                # The last run to end removes the empty directories above it, perhaps just now.
+                if not (tries_left and isinstance(error.__cause__, FileNotFoundError)):
+                    raise
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    def unborn(self, maker: int) -> Path:
+        """The run's directory while the process with that id makes it."""
+        return self.directory.with_name(f".{self.id}-{maker}")
+
+    def remove_unborn(self, unborn: Path) -> None:
+        """Remove what was made of a directory that came to nothing; nothing where others own it."""
         with contextlib.suppress(StateError):
-            runs = runs_directory(self.settings)
-            shutil.rmtree(self.unborn, ignore_errors=True)
+            runs = private_runs(unborn.parent)
+            shutil.rmtree(unborn, ignore_errors=True)
             remove_if_empty(runs, self.settings)
 
     @classmethod
@@ -96,7 +126,7 @@ class Run:
     def from_json(cls, value: Mapping[str, Any]) -> Run:
         """Read what `to_json` made."""
         members = dict(value)
-        members["directory"] = Path(members["directory"])
+        members |= {name: Path(members[name]) for name in PATHS}
         members["settings"] = Settings.from_json(members["settings"])
         return cls(**members)
 
@@ -104,7 +134,7 @@ class Run:
         """The run as plain data for another process."""
         return {
             **{each.name: getattr(self, each.name) for each in dataclasses.fields(self)},
-            "directory": str(self.directory),
+            **{name: str(getattr(self, name)) for name in PATHS},
             "settings": self.settings.to_json(),
         }
 
@@ -119,24 +149,14 @@ class Run:
             LABEL_DIRECTORY: str(self.directory),
         }
 
+    @property
+    def state_directory(self) -> Path:
+        """The user's state directory, which all runs share."""
+        return self.directory.parent.parent
+
     def file(self, name: str) -> Path:
         """A file in the run's directory."""
         return self.directory / name
-
-    @property
-    def unborn(self) -> Path:
-        """The run's directory while it is made."""
-        return self.directory.with_name(f".{self.id}")
-
-    @property
-    def life(self) -> Path:
-        """The lock that the controller holds as long as the run lives."""
-        return self.file("life.lock")
-
-    @property
-    def start(self) -> Path:
-        """The lock under which the registry is started."""
-        return self.file("start.lock")
 
     @property
     def keeper(self) -> Path:
@@ -236,8 +256,13 @@ class Run:
 
 def runs_directory(settings: Settings) -> Path:
     """The directory that holds a directory for each run of this user; raises StateError."""
-    state_directory(settings.state_dir)
-    return private_directory(runs_path(settings))
+    return private_runs(runs_path(settings))
+
+
+def private_runs(runs: Path) -> Path:
+    """That directory, and the state directory it is in, made where missing; raises StateError."""
+    state_directory(runs.parent)
+    return private_directory(runs)
 
 
 def runs_path(settings: Settings) -> Path:

@@ -23,7 +23,7 @@ from pytest_registry.sharing.run import Run
 def run(tmp_path: Path) -> Iterator[Run]:
     """A run of this process; nothing is started for it."""
     made = Run.planned(Settings.defaults(state_dir=str(tmp_path / "state")))
-    life = made.make()
+    life = made.make_with_life()
     made.registry_log.write_text("its last line\n")
     yield made
     life.release()

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from tests.sharing.conftest import Place
 
 MAKER = """
-import sys
+import os, sys
 from pytest_registry.settings import Settings
 from pytest_registry.sharing.keeper_process import KeeperProcess
-from pytest_registry.sharing.run import Run, runs_directory
+from pytest_registry.sharing.owner import Owner
+from pytest_registry.sharing.run import private_runs
 
-run = Run.planned(Settings.defaults())
+owner = Owner(Settings.defaults())
+run = owner.run
 keeper = KeeperProcess(run)
 {made}
 print("made", flush=True)
@@ -28,9 +30,9 @@ sys.stdin.read()
 
 MADE = {
     "nothing": "",
-    "the directories above": "runs_directory(run.settings)",
-    "a part": "runs_directory(run.settings); run.unborn.mkdir(); (run.unborn / 'run.json').touch()",
-    "the whole": "life = run.make()",
+    "the directories above": "private_runs(run.directory.parent)",
+    "a part": "private_runs(run.directory.parent); run.unborn(os.getpid()).mkdir()",
+    "the whole": "run.make()",
 }
 
 
@@ -59,14 +61,13 @@ def test_keeper_and_guardian_remove_what_their_starter_had_made(
     assert not (left := place.wait_until_empty(10)), "\n".join(left)
 
 
-@pytest.mark.parametrize("workers_killed", [0, 1])
-def test_workers_remove_what_a_killed_controller_had_made(
-    workers_killed: int, place: Place
+@pytest.mark.parametrize("killed", [1, 2, 3], ids=["controller", "and a worker", "all"])
+def test_nothing_is_left_where_a_run_is_killed_before_anybody_asked(
+    killed: int, place: Place
 ) -> None:
     run = place.start("waits", "-n2", "--dist=each")
     run.wait_for("waiting-*", 2)
-    assert place.runs
-    for process in (run.controller, *run.workers[:workers_killed]):
+    for process in [run.controller, *run.workers][:killed]:
         process.kill()
     run.say()
     run.wait()

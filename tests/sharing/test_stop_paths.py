@@ -115,10 +115,10 @@ STOP_PATHS = (
 )
 
 
-def stop(path: StopPath, place: Place, *, xdist: bool) -> None:
+def stop(path: StopPath, place: Place, *, xdist: bool, **variables: str) -> None:
     """Start a run, stop it in this way while its tests use the registry, and look what is left."""
     options = ("-n", "2", "--dist", "load") if xdist else ("-p", "no:xdist")
-    variables = {"TESTS": str(path.tests)} | ({"FAIL": "1"} if path.fail else {})
+    variables |= {"TESTS": str(path.tests)} | ({"FAIL": "1"} if path.fail else {})
     run = place.start("in_use", *options, *path.options, **variables)
     run.wait_for("using-*", 2 if xdist else 1)
     place.observe()
@@ -180,3 +180,10 @@ def test_nothing_is_left_of_a_registry_container_when(
     path: StopPath, xdist: bool, container_place: Place
 ) -> None:
     stop(path, container_place, xdist=xdist)
+
+
+@pytest.mark.parametrize("path", STOP_PATHS[::6], ids=lambda path: path.name)
+def test_nothing_is_left_on_platforms_whose_locks_need_names_when(
+    path: StopPath, place: Place
+) -> None:
+    stop(path, place, xdist=True, NAMED_LOCKS="1")
