@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import RegistryEnded, Unsupported
 
 if TYPE_CHECKING:
     import ssl
 
+    from pytest_registry.engines.endpoint import Endpoint
     from pytest_registry.gate.fault import Fault, Scope
     from pytest_registry.gate.remote import ActiveFault, RemoteGate
     from pytest_registry.gate.throttle import Throttle

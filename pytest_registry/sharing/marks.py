@@ -12,7 +12,8 @@ from pytest_registry.errors import OptionError
 from pytest_registry.images.image import Image
 from pytest_registry.registry import Registry, repository_of
 from pytest_registry.sample import NGINX_REPOSITORY, push_or_sample
-from pytest_registry.sharing.member import SAMPLE, Member
+from pytest_registry.sharing.member import Member
+from pytest_registry.sharing.once import SAMPLE
 
 if TYPE_CHECKING:
     import pytest

@@ -13,6 +13,9 @@ from pytest_registry.sharing.directories import private_directory
 from pytest_registry.sharing.liveness import locked
 from pytest_registry.sharing.run import Run
 
+SAMPLE = "sample"
+"""The name under which the sample image is made once."""
+
 
 def once(run: Run, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `make` gave the first process that asked for `name`, as plain data.

@@ -10,10 +10,30 @@ from pytest_registry.report.model import figures, traffic_figures
 from pytest_registry.report.records import OperationRecord, read
 from pytest_registry.report.terminal import summary_lines, traffic_line
 from pytest_registry.report.traffic import LoggedRequest, read_requests
+from pytest_registry.sharing import elsewhere, kept, once
 from pytest_registry.sharing.run import Run
 
 
-def told_of(run: Run, endpoint: Endpoint) -> list[str]:
+def announcement(endpoint: Endpoint) -> str:
+    """Which registry serves a run and why, in one line."""
+    return (
+        f"registry: {endpoint.detail}, at {endpoint.url} after {endpoint.start_seconds:.2f} s"
+        f" ({endpoint.reason})"
+    )
+
+
+def summary(run: Run, endpoint: Endpoint) -> list[str]:
+    """What the registry did in the run, in a few lines."""
+    lines = [announcement(endpoint)]
+    sample = once.made(run, once.SAMPLE)
+    if sample is not None and sample["synthetic"]:
+        lines.append(f"the sample image is a synthetic one, not nginx: {sample['synthetic']}")
+    lines += _told_of(run, endpoint)
+    lines += elsewhere.summary(run, endpoint)
+    return lines + (kept.how_to_use(run, endpoint) if run.kept.exists() else [])
+
+
+def _told_of(run: Run, endpoint: Endpoint) -> list[str]:
     """Pulls and pushes, what reached the registry, and where the page is, in a line each."""
     operations = list(read(run.events))
     log = endpoint.request_log

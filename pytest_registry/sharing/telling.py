@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_registry.errors import RegistryError
 from pytest_registry.sharing.member import Member
+
+if TYPE_CHECKING:
+    from pytest_registry.engines.endpoint import Endpoint
+    from pytest_registry.sharing.run import Run
 
 
 class Teller:
@@ -23,10 +29,13 @@ class Teller:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Let a failed test say if the registry ended, and let no report hold a password."""
         report = yield
-        if report.failed:
+        registry = self._member.handle
+        if report.failed and registry is not None:
+            from pytest_registry.sharing.failing import sections
+
             used = "registry" in getattr(item, "fixturenames", ())
-            report.sections.extend(self._member.sections(call.excinfo, used=used))
-        return self._member.discreet(report)
+            report.sections.extend(sections(self._member.run, registry, call.excinfo, used=used))
+        return self._discreet(report)
 
     def pytest_runtest_logfinish(self) -> None:
         """With -v: one line that says which registry there is and why, once it is known.
@@ -34,16 +43,53 @@ class Teller:
         That is after the first test that used it, whichever worker ran it. It cannot be sooner: the
         registry is started, and its engine chosen, when a test asks.
         """
-        line = self._member.announcement() if self._announces else ""
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if line and reporter is not None:
+        if not self._announces or reporter is None:
+            return
+        served = self._served()
+        if served is not None:
+            from pytest_registry.sharing.reporting import announcement
+
             reporter.ensure_newline()
-            reporter.write_line(line)
+            reporter.write_line(announcement(served[1]))
             self._announces = False
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say in a few lines what the registry did, if it was used."""
-        lines = self._member.summary()
-        if lines:
+        served = self._served()
+        if served is not None:
+            from pytest_registry.sharing.reporting import summary
+
             terminalreporter.section("registry")
-            terminalreporter.write("".join(f"{line}\n" for line in lines))
+            terminalreporter.write("".join(f"{line}\n" for line in summary(*served)))
+
+    def _served(self) -> tuple[Run, Endpoint] | None:
+        """The run of this process's own, and its registry; None where none was started."""
+        run = self._member.owned
+        if run is None or not run.state.exists():
+            return None
+        from pytest_registry.sharing import state
+
+        try:
+            endpoint = state.read_endpoint(run)
+        except RegistryError:  # of its start, which tests have been told
+            return None
+        return None if endpoint is None else (run, endpoint)
+
+    def _discreet(self, report: pytest.TestReport) -> pytest.TestReport:
+        """The report without passwords: `--showlocals` prints what our and docker-py's code holds.
+
+        A report is taken apart as for xdist, and put together again, only where one stands in it.
+        """
+        secrets = self._member.secrets
+        texts = [report.longreprtext, *(text for _, text in report.sections)]
+        if not any(secret in text for secret in secrets for text in texts):
+            return report
+        from pytest_registry.security.credentials import redacted
+
+        hook = self._config.hook
+        plain = hook.pytest_report_to_serializable(config=self._config, report=report)
+        clean: pytest.TestReport = hook.pytest_report_from_serializable(
+            config=self._config, data=redacted(plain, secrets)
+        )
+        return clean
