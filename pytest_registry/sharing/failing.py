@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_registry.errors import RegistryEnded, RegistryError
@@ -23,26 +23,35 @@ SHOWN_REQUESTS = 50
 
 
 def sections(
-    run: Run,
-    registry: Registry,
+    registries: Mapping[Run, Registry],
     failure: pytest.ExceptionInfo[BaseException] | None,
     *,
-    used: bool,
+    asked: bool,
 ) -> list[tuple[str, str]]:
-    """The registry's end, if it came and the failure does not tell it.
+    """Each registry's end, if it came and the failure does not tell it.
 
-    Else what reached it in this test, and where it was `used` its last other log lines.
+    Else what reached it in this test, and its last other log lines where something did, or where
+    the test `asked` for a registry, which may be one whose requests nobody notes.
     """
     if failure is not None and failure.errisinstance(RegistryEnded):
         return []
+    told = []
+    for run, registry in registries.items():
+        name = "the registry" if len(registries) == 1 else f"the registry {registry.host}"
+        told += [(title, "\n".join(lines)) for title, lines in _told(run, registry, name, asked)]
+    return [(title, text) for title, text in told if text]
+
+
+def _told(
+    run: Run, registry: Registry, name: str, asked: bool
+) -> Iterator[tuple[str, Sequence[str]]]:
     end = attach.find_end(run, "go on with the tests")
     if end is not None:
-        return [("the registry ended", str(end))]
+        yield f"{name} ended", [str(end)]
+        return
     mine: Sequence[LoggedRequest] = ()
     with contextlib.suppress(RegistryError):
         mine = registry.requests
-    told = {
-        "requests that reached the registry in this test": Requests(mine).lines(SHOWN_REQUESTS),
-        "the registry's last log lines": last_words(run, mine) if used else [],
-    }
-    return [(title, "\n".join(lines)) for title, lines in told.items() if lines]
+    yield f"requests that reached {name} in this test", Requests(mine).lines(SHOWN_REQUESTS)
+    if mine or asked:
+        yield f"{name}'s last log lines", last_words(run, mine)

@@ -39,8 +39,8 @@ class Member:
         self._told: Run | None = None
         self.secrets: tuple[str, ...] = ()
         """What no report of this process may show."""
-        self.handle: Registry | None = None
-        """The run's registry, where this process has used it."""
+        self.registries: dict[Run, Registry] = {}
+        """The registries that this process uses: the run's own, and further ones until they end."""
         self.current = Current(getattr(config, "workerinput", {}).get("workerid", ""))
         """The test that runs now; the first is the one in which this was made."""
 
@@ -85,8 +85,7 @@ class Member:
 
     def registry(self) -> Registry:
         """The run's registry, started if this is the first process to ask."""
-        self.handle = self.registry_of(self.run)
-        return self.handle
+        return self.registry_of(self.run)
 
     def registry_of(self, run: Run) -> Registry:
         """A handle for the registry of a run, started if nobody has; raises what that raised.
@@ -99,6 +98,7 @@ class Member:
         self.secrets += secrets_of(run.settings)
         registry = handle_of(run, lambda: self.current, self._say)
         self.secrets += registry.credentials.secrets + registry.secrets
+        self.registries[run] = registry
         return registry
 
     def begin_test(self) -> None:

@@ -29,12 +29,12 @@ class Teller:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Let a failed test say if the registry ended, and let no report hold a password."""
         report = yield
-        registry = self._member.handle
-        if report.failed and registry is not None:
+        if report.failed and self._member.registries:
             from pytest_registry.sharing.failing import sections
 
-            used = "registry" in getattr(item, "fixturenames", ())
-            report.sections.extend(sections(self._member.run, registry, call.excinfo, used=used))
+            names = getattr(item, "fixturenames", ())
+            asked = any(name.startswith("registry") for name in names)
+            report.sections.extend(sections(self._member.registries, call.excinfo, asked=asked))
         return self._discreet(report)
 
     def pytest_runtest_logfinish(self) -> None:
