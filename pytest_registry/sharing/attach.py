@@ -25,12 +25,12 @@ def attach(run: Run) -> Endpoint:
     """The run's registry, started if nobody has; raises what the start raised, StartError."""
     if run.machine != this_machine():
         raise _on_another_machine(run)
-    endpoint = state.read_endpoint(run)
+    endpoint = _told(run)
     if endpoint is not None:
         return endpoint
     try:
         with locked(run.start):
-            return state.read_endpoint(run) or _start(run)
+            return _told(run) or _start(run)
     except FileNotFoundError as error:
         raise _is_over(run, "use the run's registry") from error
 
@@ -60,6 +60,11 @@ def find_end(run: Run, asked: str) -> RegistryEnded | None:
     return end
 
 
+def _told(run: Run) -> Endpoint | None:
+    """Where the registry was started; None as long as it was not. Raises what its start raised."""
+    return state.read_endpoint(run) if run.is_there else None
+
+
 def _endpoint(run: Run) -> Endpoint | None:
     """Where the registry was started; None if it never was."""
     with contextlib.suppress(RegistryError):
@@ -76,7 +81,8 @@ def _answers(endpoint: Endpoint) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((address, int(port)), ANSWER) as at:
         if endpoint.engine != "container" or endpoint.request_log is not None:
             return True
-        at.sendall(b"GET /v2/ HTTP/1.0\r\n\r\n")  # a server that wants TLS says so
+        # No request, which the registry would log and warn of: but whoever serves says so.
+        at.sendall(b"?\r\n\r\n")
         return at.recv(1) != b""
     return False
 
@@ -105,7 +111,7 @@ def _start_keeper(run: Run) -> None:
 
     Raises StateError.
     """
-    if not is_held(run.keeper):
+    if not (run.is_there and is_held(run.keeper)):
         keeper = KeeperProcess(run)
         try:
             _make_directory(run)
@@ -124,7 +130,7 @@ def _make_directory(run: Run) -> None:
     """
     if not is_held(run.life):
         raise FileNotFoundError(run.life)
-    if not run.directory.exists():
+    if not run.is_there:
         run.make()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pytest_registry.errors import RegistryEnded, RegistryError
@@ -23,7 +23,7 @@ SHOWN_REQUESTS = 50
 
 
 def sections(
-    registries: Mapping[Run, Registry],
+    registries: Collection[tuple[Run, Registry]],
     failure: pytest.ExceptionInfo[BaseException] | None,
     *,
     asked: bool,
@@ -36,7 +36,7 @@ def sections(
     if failure is not None and failure.errisinstance(RegistryEnded):
         return []
     told = []
-    for run, registry in registries.items():
+    for run, registry in registries:
         name = "the registry" if len(registries) == 1 else f"the registry {registry.host}"
         told += [(title, "\n".join(lines)) for title, lines in _told(run, registry, name, asked)]
     return [(title, text) for title, text in told if text]

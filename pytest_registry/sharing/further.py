@@ -45,7 +45,7 @@ class FurtherRegistries:
             begun.callback(owner.finish)
             registry = self._member.registry_of(owner.run)
             begun.callback(registry.close)
-            begun.callback(self._member.registries.pop, owner.run)
+            begun.callback(self._member.registries.pop, owner.run.id)
             end = begun.pop_all().close
         self._ends.callback(end)  # ending twice is no error
         if scope != "session":

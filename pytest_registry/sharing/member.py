@@ -39,8 +39,8 @@ class Member:
         self._told: Run | None = None
         self.secrets: tuple[str, ...] = ()
         """What no report of this process may show."""
-        self.registries: dict[Run, Registry] = {}
-        """The registries that this process uses: the run's own, and further ones until they end."""
+        self.registries: dict[str, tuple[Run, Registry]] = {}
+        """By run id: the run's own, if this process uses it, and further ones until they end."""
         self.current = Current(getattr(config, "workerinput", {}).get("workerid", ""))
         """The test that runs now; the first is the one in which this was made."""
 
@@ -98,7 +98,7 @@ class Member:
         self.secrets += secrets_of(run.settings)
         registry = handle_of(run, lambda: self.current, self._say)
         self.secrets += registry.credentials.secrets + registry.secrets
-        self.registries[run] = registry
+        self.registries[run.id] = (run, registry)
         return registry
 
     def begin_test(self) -> None:

@@ -36,6 +36,9 @@ class Owner:
         """End the run and wait until all that it made is gone; a no-op in a forked child."""
         if os.getpid() != self._pid:
             return
+        if not self.run.is_there:  # nobody asked, or there was nowhere to make it
+            self._let_go()
+            return
         with Watch(self.run.keeper) as keeper:
             with contextlib.suppress(OSError):  # a full disk: then it is as if we had been killed
                 self.run.finished.touch(mode=0o600)

@@ -71,6 +71,15 @@ class Run:
             directory / "start.lock" if start is None else start,
         )
 
+    @property
+    def is_there(self) -> bool:
+        """Whether the run's directory is there, and this user's: its name is no secret."""
+        try:
+            status = self.directory.lstat()
+        except OSError:
+            return False
+        return not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+
     def make(self) -> None:
         """Make the run's directory (0700); it gets its name when it is whole. Raises StateError."""
         with self._making():

@@ -34,7 +34,9 @@ class Teller:
 
             names = getattr(item, "fixturenames", ())
             asked = any(name.startswith("registry") for name in names)
-            report.sections.extend(sections(self._member.registries, call.excinfo, asked=asked))
+            report.sections.extend(
+                sections(self._member.registries.values(), call.excinfo, asked=asked)
+            )
         return self._discreet(report)
 
     def pytest_runtest_logfinish(self) -> None:

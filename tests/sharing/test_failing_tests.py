@@ -1,0 +1,81 @@
+"""What a failed test's report says of the registries that the test used."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+EMBEDDED = "--registry-engine=embedded"
+FURTHER = """
+    import pytest
+
+    @pytest.fixture(scope="session")
+    def registry(registry_factory):
+        return registry_factory(engine="embedded")
+"""
+
+
+def test_a_registry_fixture_of_the_suites_own_shows_what_reached_it(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makeconftest(FURTHER)
+    pytester.makepyfile(
+        """
+        def test_failing(registry):
+            registry.exists("my/app", "missing")
+            assert False
+        """
+    )
+    result = pytester.runpytest_subprocess(EMBEDDED)
+    result.assert_outcomes(failed=1)
+    requests = result.stdout.str().partition("requests that reached the registry in this test")[2]
+    assert "/v2/my/app/manifests/missing 404" in requests
+
+
+def test_each_registry_of_a_test_is_told_apart_and_no_other_is_shown(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makepyfile(
+        """
+        def test_others(registry_factory):
+            registry_factory(engine="embedded").exists("not/mine", "other")
+
+        def test_failing(registry, registry_factory):
+            registry.exists("my/app", "here")
+            registry_factory(engine="embedded").exists("my/app", "there")
+            assert False
+        """
+    )
+    result = pytester.runpytest_subprocess(EMBEDDED)
+    result.assert_outcomes(passed=1, failed=1)
+    said = result.stdout.str()
+    sections = re.split(r"-+ requests that reached the registry (127\S+) in this test -+", said)
+    assert len(set(sections[1::2])) == 2
+    assert "manifests/here 404" in sections[2]
+    assert "manifests/there 404" in sections[4]
+    assert "not/mine" not in said
+
+
+@pytest.mark.container_engine
+def test_a_containers_last_log_lines_are_of_what_the_test_did(
+    pytester: pytest.Pytester, ci_registry_image: str
+) -> None:
+    pytester.makepyfile(
+        """
+        def test_failing(request):
+            request.getfixturevalue("registry")
+            assert False
+
+        def test_failing_too(registry):
+            registry.exists("my/app", "missing")
+            assert False
+        """
+    )
+    result = pytester.runpytest_subprocess(
+        "--registry-engine=container", f"--registry-image={ci_registry_image}"
+    )
+    result.assert_outcomes(failed=2)
+    log = result.stdout.str().partition("the registry's last log lines")[2]
+    assert "/v2/my/app/manifests/missing" in log
+    assert "GET /v2/ HTTP/1.0" not in log, "our look whether it serves was taken for a request"
