@@ -167,7 +167,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("reuse", "switch", False, "Attach to a registry that an earlier run kept."),
     Option(
         "state_dir",
-        "text",
+        "directory",
         None,
         "Where runs keep their state (default: a directory of the user's in the system's temporary"
         " directory).",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -25,6 +26,9 @@ DEFAULT = "the default"
 
 TRUE = frozenset({"1", "true", "yes", "on"})
 FALSE = frozenset({"0", "false", "no", "off", ""})
+
+PATHS = ("report_path", "directory")
+"""The kinds of values that are paths."""
 
 MOST_DIGITS = 9
 """Digits of a number; more are a slip of the hand."""
@@ -78,7 +82,12 @@ def _resolve(option: Option, config: pytest.Config, environ: Mapping[str, str]) 
     )
     for given, source in candidates:
         if given is not None:
-            return Value(parse(option, given, source), source)
+            value = parse(option, given, source)
+            if option.kind in PATHS:
+                # As seen from where pytest began: a test may have gone elsewhere before it asks.
+                path = config.invocation_params.dir / Path(given.strip()).expanduser()
+                value = os.path.abspath(path)  # noqa: PTH100 - resolves no links
+            return Value(value, source)
     return Value(option.default, DEFAULT)
 
 
@@ -208,6 +217,13 @@ def report_path(given: str) -> str:
     return os.path.abspath(given.strip())  # noqa: PTH100 - resolves no links
 
 
+def directory(given: str) -> str:
+    """Take the path of a directory; it is absolute from here on, for every process."""
+    if not given.strip():
+        raise ValueError("the path of a directory")
+    return os.path.abspath(os.path.expanduser(given.strip()))  # noqa: PTH100, PTH111 - as above
+
+
 def one_of(given: str, accepted: tuple[str, ...]) -> str:
     """Take one of the accepted words."""
     if given not in accepted:
@@ -219,6 +235,6 @@ KINDS = {
     kind.__name__: kind
     for kind in (
         *(text, image_name, registry_host, registry_url, limits_url, switch, seconds, limit),
-        *(report_path,),
+        *(report_path, directory),
     )
 }

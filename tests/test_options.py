@@ -132,7 +132,7 @@ def test_pytest_help_shows_each_flag_and_ini_value(pytester: pytest.Pytester) ->
         ("report", "report.pdf", "a path that ends in .html"),
         ("storage", "tape", "one of disk, memory"),
         ("keep", "maybe", "one of 1, true, yes, on"),
-        ("state_dir", " ", "a text that is not empty"),
+        ("state_dir", " ", "the path of a directory"),
     ],
 )
 def test_a_bad_value_is_named_with_its_source_and_what_is_accepted(

@@ -11,11 +11,14 @@ from pytest_registry.errors import RegistryEnded, RegistryError, Unsupported
 from pytest_registry.sharing import state
 from pytest_registry.sharing.keeper_process import KeeperProcess
 from pytest_registry.sharing.last_words import last_words
-from pytest_registry.sharing.liveness import Watch, is_held, locked
+from pytest_registry.sharing.liveness import is_held, locked
 from pytest_registry.sharing.run import Run, this_machine
 
 BURIAL = 5.0
 """Seconds in which a dead registry's end is told: its keeper or guardian does so at once."""
+
+APPEARANCE = 10.0
+"""Seconds in which a keeper that was let begin holds the lock of those that serve."""
 
 ANSWER = 1.0
 """Seconds in which a registry that serves takes a connection, and says something."""
@@ -111,7 +114,8 @@ def _start_keeper(run: Run) -> None:
 
     Raises StateError.
     """
-    if not (run.is_there and is_held(run.keeper)):
+    begins = not (run.is_there and is_held(run.keeper))
+    if begins:
         keeper = KeeperProcess(run)
         try:
             _make_directory(run)
@@ -120,7 +124,7 @@ def _start_keeper(run: Run) -> None:
             raise
         keeper.begin()
         keeper.wait_until_told()
-    _wait_for_another_start(run)
+    _wait_for_another_start(run, 0.0 if begins else APPEARANCE)
 
 
 def _make_directory(run: Run) -> None:
@@ -134,14 +138,19 @@ def _make_directory(run: Run) -> None:
         run.make()
 
 
-def _wait_for_another_start(run: Run) -> None:
+def _wait_for_another_start(run: Run, appearance: float) -> None:
     """Wait for a keeper whose starter was killed: it goes on by itself, and lets no other begin.
 
-    Not for its guardian, which outlives a keeper that could tell nothing.
+    It may be `appearance` seconds before that keeper holds its lock. Its guardian is not waited
+    for, which outlives a keeper that could tell nothing, as on a full disk.
     """
-    with Watch(run.serving) as keeper:
-        while not run.state.exists() and keeper.is_held():
-            time.sleep(0.05)
+    patience = time.monotonic() + appearance
+    while not run.state.exists() and is_held(run.keeper):
+        if is_held(run.serving):
+            patience = time.monotonic() + BURIAL
+        elif time.monotonic() > patience:
+            return
+        time.sleep(0.05)
 
 
 def _is_over(run: Run, asked: str) -> RegistryEnded:

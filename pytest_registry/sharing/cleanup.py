@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_registry.errors import EngineUnavailable, RegistryError
 from pytest_registry.security.files import write_secret
-from pytest_registry.settings import Settings
 from pytest_registry.sharing import elsewhere, owed
 from pytest_registry.sharing.liveness import is_held, locked
 from pytest_registry.sharing.run import (
     LABEL_RUN,
     Run,
+    directories_of_runs,
     remove_if_empty,
-    runs_directory,
     this_machine,
 )
 
@@ -49,13 +48,13 @@ def clean(run: Run) -> None:
     debt = _clean_engine(run) if _used_container_engine(run) else None
     remove_directory(run.directory)
     if debt is not None:
-        owed.note(run.settings, run.id, debt)
+        owed.note(run.state_directory, run.id, debt)
     remove_if_empty(run.directory.parent, run.settings)
 
 
-def pay_debts(settings: Settings) -> None:
+def pay_debts(run: Run) -> None:
     """Remove what earlier runs could not; what the engine does not do now stays owed."""
-    due = [(path, made) for path, made in owed.debts(settings) if owed.is_due(made)]
+    due = [(path, made) for path, made in owed.debts(run.state_directory) if owed.is_due(made)]
     if due:
         from pytest_registry.clients.docker_sdk import ENGINE_ERRORS
 
@@ -75,10 +74,10 @@ def remove_directory(directory: Path) -> None:
     shutil.rmtree(directory)
 
 
-def sweep(settings: Settings) -> list[str]:
-    """Clean up after this user's dead runs of this machine; the names of those runs."""
+def sweep(run: Run) -> list[str]:
+    """Clean up after this user's dead runs, beside this one on this machine; their names."""
     swept = []
-    for directory in sorted(runs_directory(settings).iterdir()):
+    for directory in directories_of_runs(run.directory.parent):
         if _is_left_behind(directory):
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 clean(Run.read(directory))
@@ -223,6 +222,12 @@ def _gone_is_fine() -> Iterator[None]:
 
 
 def _daemon_place(run: Run) -> str | None:
+    """Under which name the engine holds what came from the run's registry.
+
+    None where an earlier run kept that registry: other runs use it too, and its keeper removes all.
+    """
+    if run.reused.exists():
+        return None
     endpoint = elsewhere.endpoint_of(run)
     return None if endpoint is None else endpoint.daemon_place
 

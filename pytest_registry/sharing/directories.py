@@ -24,9 +24,12 @@ def state_directory(path: Path) -> Path:
 
 
 def state_path(chosen: str | None) -> Path:
-    """Where the user's state directory is, or would be."""
+    """Where the user's state directory is, or would be, for this process.
+
+    Another one may have another temporary directory: a run's processes are told its directory.
+    """
     if chosen is not None:
-        return Path(chosen).expanduser().absolute()
+        return Path(chosen)
     return Path(tempfile.gettempdir()) / f"pytest-registry-{_user()}"
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import AuthenticationFailed, RegistryError
 from pytest_registry.oci.namespace import Namespace
-from pytest_registry.settings import Settings
 from pytest_registry.sharing.once import made, once
 from pytest_registry.sharing.run import Run
 
@@ -107,11 +106,6 @@ def endpoint_of(run: Run) -> Endpoint | None:
         return Endpoint.from_json(told["endpoint"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def shares_limits(settings: Settings) -> bool:
-    """Whether other runs of this user keep the limits of this run's registry with it."""
-    return settings.keep or settings.reuse or settings.engine == "external"
 
 
 def _noted(run: Run) -> list[str]:

@@ -39,6 +39,8 @@ class FurtherRegistries:
                 f"{scope!r} was given as its scope",
                 'leave it out, or give scope="session"; a fixture\'s own scope decides otherwise',
             )
+        # One that the run keeps, or uses again, is its own: those beside it are for tests alone.
+        changes = {"keep": False, "reuse": False, **changes}
         settings = self._member.settings.changed("registry_factory(...)", **changes)
         with ExitStack() as begun:
             owner = Owner(settings)

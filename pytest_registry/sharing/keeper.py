@@ -27,6 +27,12 @@ from types import FrameType
 from pytest_registry.sharing.liveness import Lifeline, wait_until_released
 from pytest_registry.sharing.run import Run
 
+IGNORED = ("SIGHUP", "SIGINT")
+"""What a terminal or a session that goes sends to all in it; the run's end is learned otherwise."""
+
+SWEEP = 10.0
+"""Seconds for which the end of a run waits for what the sweep of dead runs has begun."""
+
 LOOK = 5.0
 """Seconds between two looks whether a kept registry's directory is there still."""
 
@@ -38,6 +44,7 @@ class Abandoned(BaseException):
 def main() -> None:
     """Keep the registry of the run that standard input tells, in the background."""
     os.umask(0o077)
+    _ignore(*IGNORED)
     told = sys.stdin.readline()
     if not told.endswith("\n"):
         return  # whoever started us was killed, and has made nothing yet
@@ -56,6 +63,12 @@ def main() -> None:
         signal.signal(signal.SIGTERM, _pass_on(keeper))
         _ready()
         _as_one_of_two(run, unborn, lambda run: guard(run, keeper))
+
+
+def _ignore(*signals: str) -> None:
+    for name in signals:
+        if hasattr(signal, name):  # Windows has not all of them
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def _ready() -> None:
@@ -78,16 +91,16 @@ def _as_one_of_two(run: Run, unborn: Path, task: Callable[[Run], None]) -> None:
 
 def keep(run: Run) -> None:
     """Start the registry, tell of it, and wait until it is no longer needed; then clean up."""
-    from pytest_registry.sharing import service
-
     try:
         serving = Lifeline(run.serving)
     except BlockingIOError:
         return  # another keeper does, whose starter was killed
     ends: queue.SimpleQueue[str] = queue.SimpleQueue()
     signal.signal(signal.SIGTERM, lambda *_: ends.put("asked to end"))
+    from pytest_registry.sharing import service  # takes a while, and who waits looks for `serving`
+
     started = _interruptible()
-    engine = None
+    engine = sweep = None
     try:
         _in_the_background(_wait_for_the_run, run, ends, started)  # which may interrupt at once
         engine = service.start(run)
@@ -98,9 +111,11 @@ def keep(run: Run) -> None:
     _close_output()
     if engine is not None:
         _in_the_background(service.watch, run, engine)
-        _in_the_background(service.sweep, run)
+        sweep = _in_the_background(service.sweep, run)
     _wait_for_the_end(run, ends)
     service.stop(run, engine)
+    if sweep is not None:
+        sweep.join(SWEEP)  # a short run would never get to the end of it
     serving.release()
 
 
@@ -164,8 +179,10 @@ def _abandon(run: Run) -> None:
         os._exit(1)
 
 
-def _in_the_background(task: Callable[..., None], *arguments: object) -> None:
-    threading.Thread(target=task, args=arguments, daemon=True).start()
+def _in_the_background(task: Callable[..., None], *arguments: object) -> threading.Thread:
+    thread = threading.Thread(target=task, args=arguments, daemon=True)
+    thread.start()
+    return thread
 
 
 def _say_errors_in(log: Path) -> None:

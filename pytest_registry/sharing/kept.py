@@ -6,16 +6,18 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
 
 from pytest_registry.engines.endpoint import Birth, Endpoint
 from pytest_registry.errors import RegistryError
 from pytest_registry.security.files import write_secret
 from pytest_registry.settings import Settings
-from pytest_registry.sharing import state
+from pytest_registry.sharing import cleanup, state
 from pytest_registry.sharing.liveness import Watch, is_held, wait_until_released
-from pytest_registry.sharing.run import Run, remove_if_empty, runs_directory, version
+from pytest_registry.sharing.run import Run, directories_of_runs, version
 
 REMOVAL = 20.0
 """Seconds in which a kept registry's keeper cleans up."""
@@ -28,16 +30,16 @@ class KeptEngine:
     has_gate = True  # or not, as the run that kept it wanted: its settings are this run's too
 
     def __init__(self, run: Run, endpoint: Endpoint) -> None:
-        self._run = run
+        self.run = run
         self._endpoint = endpoint
 
     def start(self, birth: Birth) -> Endpoint:  # noqa: ARG002 - it was born before
         """Attach to it."""
-        return replace(self._endpoint, reason=f"kept by the run {self._run.id}")
+        return replace(self._endpoint, reason=f"kept by the run {self.run.id}")
 
     def wait(self) -> str:
         """Block until it is removed."""
-        wait_until_released(self._run.keeper)
+        wait_until_released(self.run.keeper)
         return "the kept registry was removed"
 
     def stop(self) -> None:
@@ -49,39 +51,44 @@ def mark(run: Run) -> None:
     write_secret(run.kept, json.dumps({"keeper": os.getpid(), "version": version()}))
 
 
-def kept_runs(settings: Settings) -> Iterator[Run]:
-    """The runs of this user whose registries were kept and still serve."""
-    runs = runs_directory(settings)
-    for directory in sorted(runs.iterdir()):
+def kept_runs(runs: Path) -> list[Run]:
+    """This user's runs there whose registries were kept and still serve, the newest first."""
+    found = []
+    for directory in directories_of_runs(runs):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             run = Run.read(directory)
-            if run.kept.exists() and is_held(run.keeper):
-                yield run
-    remove_if_empty(runs, settings)  # whoever only looks leaves no directory behind
+            if is_held(run.keeper):
+                found.append((run.kept.stat().st_mtime, run))
+    return [run for _, run in sorted(found, key=itemgetter(0), reverse=True)]
 
 
-def find(settings: Settings) -> tuple[KeptEngine | None, str]:
-    """A kept registry of these settings and this version, or why none can be used again."""
+def find(run: Run) -> tuple[KeptEngine | None, str]:
+    """A kept registry of a run's settings and this version, or why none can be used again."""
     differences = []
-    for run in kept_runs(settings):
-        difference = _difference(run, settings)
+    for each in kept_runs(run.directory.parent):
+        difference = _difference(each, run.settings)
         if difference:
-            differences.append(f"{run.id} differs in {difference}")
+            differences.append(f"{each.id} differs in {difference}")
             continue
         with contextlib.suppress(RegistryError):
-            endpoint = state.read_endpoint(run)
+            endpoint = state.read_endpoint(each)
             if endpoint is not None:
-                return KeptEngine(run, endpoint), ""
+                return KeptEngine(each, endpoint), ""
     return None, "; ".join(differences) or "none was kept"
 
 
 def remove(run: Run) -> bool:
     """Ask a kept registry's keeper to end it and wait; whether it did."""
     with Watch(run.keeper) as keeper:
-        pid = json.loads(run.kept.read_text("utf-8"))["keeper"]
-        if keeper.is_held():  # so the pid is the keeper's still
+        pid = _kept(run).get("keeper")
+        if pid is None:
+            cleanup.clean(run)  # whose keeper then finds that its directory is gone
+        elif is_held(run.serving):  # so the pid is the keeper's still
             os.kill(pid, signal.SIGTERM)
-        return keeper.released_within(REMOVAL)
+        gone = keeper.released_within(REMOVAL)
+    if gone and run.is_there:  # where a signal ends a process at once (Windows)
+        cleanup.clean(run)
+    return gone
 
 
 def how_to_use(run: Run, endpoint: Endpoint) -> list[str]:
@@ -95,6 +102,14 @@ def how_to_use(run: Run, endpoint: Endpoint) -> list[str]:
 
 
 def _difference(run: Run, settings: Settings) -> str:
-    if json.loads(run.kept.read_text("utf-8"))["version"] != version():
+    if _kept(run).get("version") != version():
         return "the plugin's version"
     return ", ".join(settings.differences(run.settings))
+
+
+def _kept(run: Run) -> dict[str, Any]:
+    """What its keeper wrote down; nothing where that is gone, or damaged."""
+    with contextlib.suppress(OSError, ValueError):
+        written = json.loads(run.kept.read_text("utf-8"))
+        return written if isinstance(written, dict) else {}
+    return {}

@@ -12,7 +12,6 @@ from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.limits.slots import Slots
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.settings import Settings
-from pytest_registry.sharing import elsewhere
 from pytest_registry.sharing.run import Run
 
 Say = Callable[[str], None]
@@ -42,9 +41,8 @@ def _slots(run: Run, endpoint: Endpoint) -> Slots:
 
         return RedisSlots(settings.limits_url, _key(endpoint), settings.limits_lease)
     # A registry that other runs use too has one set of slots for all runs of this user.
-    shared = elsewhere.shares_limits(settings)
-    base = run.state_directory / "limits" if shared else run.file("limits")
-    return file_slots(_key(endpoint), base)
+    place = run.state_directory if endpoint.engine == "external" else run.registry_home
+    return file_slots(_key(endpoint), place / "limits")
 
 
 def _key(endpoint: Endpoint) -> str:

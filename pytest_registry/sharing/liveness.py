@@ -12,8 +12,10 @@ import errno
 import os
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 if sys.platform == "win32":
     import msvcrt
@@ -59,6 +61,8 @@ class Lifeline:
     A child made by `fork` does not keep it: it closes its copy at once.
     """
 
+    _held: ClassVar[weakref.WeakSet[Lifeline]] = weakref.WeakSet()
+
     def __init__(self, path: Path, *, shared: bool = False) -> None:
         """Take the lock; raises BlockingIOError where another process holds it.
 
@@ -72,14 +76,24 @@ class Lifeline:
         except OSError:
             self.release()
             raise
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self.release)
+        self._held.add(self)
 
     def release(self) -> None:
         """Let go; whoever waits is woken. Letting go twice is no error."""
         descriptor, self._descriptor = self._descriptor, None
+        self._held.discard(self)
         if descriptor is not None:
             os.close(descriptor)
+
+    @classmethod
+    def release_all(cls) -> None:
+        """Let go of all that this process holds."""
+        for each in list(cls._held):
+            each.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=Lifeline.release_all)
 
 
 def _take(descriptor: int, *, shared: bool, tries: int = 20) -> None:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from pytest_registry.clients import engine_address
 from pytest_registry.security.files import write_secret
-from pytest_registry.settings import Settings
-from pytest_registry.sharing.directories import private_directory, state_directory, state_path
+from pytest_registry.sharing.directories import private_directory, state_directory
 
 CONNECT_TIMEOUT = 1.0
 """Seconds."""
@@ -35,17 +34,16 @@ class Made:
     pulled: tuple[str, ...]
 
 
-def note(settings: Settings, name: str, made: Made) -> None:
+def note(state: Path, name: str, made: Made) -> None:
     """Write down that what a run made is still in the engine; raises StateError."""
     debt = {"engine": _engine(), "made": asdict(made)}
-    directory = private_directory(state_directory(state_path(settings.state_dir)) / "owed")
+    directory = private_directory(state_directory(state) / "owed")
     write_secret(directory / f"{name}.json", json.dumps(debt))
 
 
-def debts(settings: Settings) -> Iterator[tuple[Path, Made]]:
+def debts(state: Path) -> Iterator[tuple[Path, Made]]:
     """What is owed to the engine that this process would use, oldest name first."""
-    directory = state_directory(state_path(settings.state_dir)) / "owed"
-    for path in sorted(directory.glob("*.json")):
+    for path in sorted((state / "owed").glob("*.json")):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             debt = json.loads(path.read_text("utf-8"))
             if debt["engine"] == _engine():

@@ -9,7 +9,8 @@ import sys
 from pytest_registry.errors import RegistryError
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import kept, state
-from pytest_registry.sharing.run import Run
+from pytest_registry.sharing.run import Run, runs_path
+from pytest_registry.values import directory
 
 HELP = "Remove registries that --registry-keep left running; without names, list them."
 
@@ -31,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """List or remove; status 1 where something was not found or would not go."""
     try:
-        runs = list(kept.kept_runs(Settings.defaults(state_dir=arguments.state_dir)))
+        chosen = directory(arguments.state_dir) if arguments.state_dir else None
+        runs = kept.kept_runs(runs_path(Settings.defaults(state_dir=chosen)))
     except RegistryError as error:
         print(error, file=sys.stderr)
         return 1

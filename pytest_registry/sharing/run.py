@@ -253,6 +253,18 @@ class Run:
         return self.file("kept")
 
     @property
+    def reused(self) -> Path:
+        """Names the directory of the run whose kept registry this one uses again, if it does."""
+        return self.file("reused")
+
+    @property
+    def registry_home(self) -> Path:
+        """The directory of the run whose registry this one uses: its own, or an earlier run's."""
+        with contextlib.suppress(OSError):
+            return Path(self.reused.read_text("utf-8"))
+        return self.directory
+
+    @property
     def requests(self) -> Path:
         """One line of JSON for each request that passed the registry's gate."""
         return self.file("requests.jsonl")
@@ -263,9 +275,9 @@ class Run:
         return self.file("operations.jsonl")
 
 
-def runs_directory(settings: Settings) -> Path:
-    """The directory that holds a directory for each run of this user; raises StateError."""
-    return private_runs(runs_path(settings))
+def runs_path(settings: Settings) -> Path:
+    """Where the directory is, or would be, that holds a directory for each run of this user."""
+    return state_path(settings.state_dir) / "runs"
 
 
 def private_runs(runs: Path) -> Path:
@@ -274,9 +286,11 @@ def private_runs(runs: Path) -> Path:
     return private_directory(runs)
 
 
-def runs_path(settings: Settings) -> Path:
-    """Where that directory is, or would be."""
-    return state_path(settings.state_dir) / "runs"
+def directories_of_runs(runs: Path) -> list[Path]:
+    """The runs' directories in it, if it is there; raises StateError if it is not to be trusted."""
+    if not runs.is_dir():
+        return []
+    return sorted(private_runs(runs).iterdir())
 
 
 def remove_if_empty(runs: Path, settings: Settings) -> None:

@@ -13,6 +13,7 @@ from pytest_registry.engines.select import choose
 from pytest_registry.errors import RegistryError
 from pytest_registry.security.accounts import Account, AccountsFile
 from pytest_registry.security.credentials import Credentials
+from pytest_registry.security.files import write_secret
 from pytest_registry.sharing import cleanup, elsewhere, kept, state
 from pytest_registry.sharing.last_words import last_words
 from pytest_registry.sharing.run import Run
@@ -31,7 +32,7 @@ def start(run: Run) -> Engine | None:
             run.used_engine.touch(mode=0o600)
             # Before the start: an engine that was restarted gives the same ports again, and tags
             # under the port of a living registry may be anybody's.
-            cleanup.pay_debts(run.settings)
+            cleanup.pay_debts(run)
         endpoint = engine.start(_birth(run))
         if endpoint.engine == "container":
             cleanup.note_references(run, endpoint.daemon_place)
@@ -74,8 +75,8 @@ def stop(run: Run, engine: Engine | None) -> None:
 def sweep(run: Run) -> None:
     """Remove what dead runs left; failures are theirs, not this run's."""
     with contextlib.suppress(RegistryError, OSError):
-        cleanup.sweep(run.settings)
-        cleanup.pay_debts(run.settings)
+        cleanup.sweep(run)
+        cleanup.pay_debts(run)
 
 
 def write_client_config(run: Run, endpoint: Endpoint) -> None:
@@ -93,8 +94,9 @@ def _choose(run: Run) -> Engine:
     """The engine of the settings; a kept registry where one may be used again."""
     why_new = ""
     if run.settings.reuse:
-        engine, why_new = kept.find(run.settings)
+        engine, why_new = kept.find(run)
         if engine is not None:
+            write_secret(run.reused, str(engine.run.directory))
             return engine
         why_new = f"; no kept registry was used again: {why_new}"
     return choose(run.settings, lambda image: _note_pull(run, image), why_new)

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,16 +45,7 @@ def remove(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def assert_empty(place: Place) -> None:
-    """Nothing is left but the lock files of limits that runs share: those are never unlinked."""
-
-    def left() -> list[str]:
-        shared = r"pytest-registry-\w+(/limits.*)?$"
-        return [one for one in place.left() if not re.search(shared, one)]
-
-    deadline = time.monotonic() + 10
-    while left() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert left() == []
+    assert place.wait_until_empty(10) == []
 
 
 @pytest.mark.parametrize("place_name", ["place", "container_place"])
@@ -83,6 +73,11 @@ def of_another_version(place: Place) -> None:
     kept.write_text(json.dumps({**json.loads(kept.read_text()), "version": "0.0.1"}))
 
 
+def damaged(place: Place) -> None:
+    [kept] = place.directory.glob("pytest-registry-*/runs/*/kept")
+    kept.write_text("{")
+
+
 def with_dead_keepers(place: Place) -> None:
     first = place.started[0]
     for process in first.keepers:
@@ -95,9 +90,16 @@ def with_dead_keepers(place: Place) -> None:
         (("--registry-storage=memory",), None, r"differs in storage \('disk', not 'memory'\)"),
         (("--registry-auth=bearer",), None, r"differs in auth \('basic', not 'bearer'\)"),
         ((), of_another_version, "differs in the plugin's version"),
+        ((), damaged, "differs in the plugin's version"),
         ((), with_dead_keepers, "none was kept"),
     ],
-    ids=["of another storage", "of another auth", "of another version", "whose keepers died"],
+    ids=[
+        "of another storage",
+        "of another auth",
+        "of another version",
+        "damaged",
+        "with dead keepers",
+    ],
 )
 def test_a_kept_registry_is_not_used_again_and_the_reason_is_said(
     options: tuple[str, ...], change: Any, why: str, place: Place
@@ -142,4 +144,47 @@ def test_a_kept_registry_survives_the_removal_of_an_unknown_one(place: Place) ->
     both = remove(place, "no-such-run", name)
     assert both.returncode == 1
     assert f"removed {name}" in both.stderr
+    assert_empty(place)
+
+
+def test_the_newest_of_several_is_used_again(place: Place) -> None:
+    keep(place)
+    _, newest = keep(place)
+    again = told(place.start("keeps", "--registry-reuse"))
+    assert again["url"] == newest["url"]
+    assert remove(place, "--all").returncode == 0
+    assert_empty(place)
+
+
+def test_runs_that_share_one_leave_each_others_tags_alone(container_place: Place) -> None:
+    keep(container_place)
+    runs = [container_place.start("in_use", "--registry-reuse", TESTS="1") for _ in range(2)]
+    for run in runs:
+        run.wait_for("using-*")
+    before = tags(container_place)
+    assert len(before) == len(runs)
+    runs[0].say()
+    assert runs[0].wait() == 0, runs[0].output
+    assert tags(container_place) == before
+    runs[1].say()
+    assert runs[1].wait() == 0, runs[1].output
+    assert remove(container_place, "--all").returncode == 0
+    assert_empty(container_place)
+
+
+def tags(place: Place) -> set[str]:
+    """What the engine holds under the names of the registries that were seen."""
+    assert place.engine is not None
+    names = {name for image in place.engine.images.list() for name in image.tags}
+    return {name for name in names if name.partition("/")[0] in place.hosts}
+
+
+@pytest.mark.parametrize("option", ["--registry-keep", "--registry-reuse"])
+def test_further_registries_are_neither_kept_nor_used_again(option: str, place: Place) -> None:
+    keep(place)
+    run = place.start("factories", option, FURTHER="storage=disk")
+    assert run.wait() == 0, run.output
+    kept = 2 if option == "--registry-keep" else 1
+    assert len(place.runs) == kept
+    assert remove(place, "--all").returncode == 0
     assert_empty(place)

@@ -75,6 +75,22 @@ def sweep_beside_a_living_run(place: Place, options: tuple[str, ...], **variable
     assert not (rest := place.wait_until_empty(10)), "\n".join(rest)
 
 
+@pytest.mark.parametrize("place_name", ["place", "container_place"])
+def test_a_next_run_that_is_short_has_swept_when_it_ends(
+    place_name: str, request: pytest.FixtureRequest
+) -> None:
+    place: Place = request.getfixturevalue(place_name)
+    run = place.start("in_use", "-p", "no:xdist", TESTS="1")
+    run.wait_for("using-*")
+    place.observe()
+    left = kill_everything(run)
+    following = place.start("in_use", "-p", "no:xdist", TESTS="1")
+    following.say()
+    assert following.wait() == 0, following.output
+    assert not left.exists()
+    assert not (rest := place.wait_until_empty(10)), "\n".join(rest)
+
+
 with_and_without_xdist = pytest.mark.parametrize(
     "options", [("-p", "no:xdist"), ("-n", "2")], ids=["without xdist", "with xdist"]
 )

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,6 +56,13 @@ def terminate(run: PytestRun) -> None:
     run.controller.kill(signal.SIGTERM)
 
 
+def hang_up(run: PytestRun) -> None:
+    """End a session as systemd does where it sends both: to all that is in it."""
+    for process in (*run.keepers, *run.workers, run.controller):
+        process.kill(signal.SIGTERM)
+        process.kill(signal.SIGHUP)
+
+
 def kill_controller(run: PytestRun) -> None:
     run.controller.kill()
 
@@ -99,6 +107,7 @@ STOP_PATHS = (
     StopPath("Ctrl-C is pressed", interrupt, said=("KeyboardInterrupt",)),
     StopPath("Ctrl-C is pressed twice", interrupt_twice),
     StopPath("the controller gets SIGTERM", terminate),
+    StopPath("all get SIGTERM and SIGHUP", hang_up),
     StopPath("the controller is killed", kill_controller),
     StopPath(
         "a worker is killed and replaced",
@@ -157,6 +166,29 @@ def test_nothing_is_left_of_a_registry_that_was_starting_when(
     assert not left, "\n".join([*left, run.output])
 
 
+@pytest.mark.parametrize("place_name", ["place", "container_place"])
+def test_others_have_the_registry_though_the_worker_is_killed_that_starts_it(
+    place_name: str, request: pytest.FixtureRequest
+) -> None:
+    place: Place = request.getfixturevalue(place_name)
+    run = place.start("in_use", "-n", "2", "--dist", "load", TESTS="6")
+    [(holder, _)] = wait_until(lambda: starters(run), "a worker holds the lock of the start")
+    os.kill(holder, signal.SIGKILL)
+    run.say()
+    run.wait()
+    assert "1 failed, 5 passed" in run.output, run.output
+    assert not (left := place.wait_until_empty(10)), "\n".join(left)
+
+
+def starters(run: PytestRun) -> list[tuple[int, int]]:
+    """The worker that holds the lock of the start, once its keeper holds its own."""
+    if not any((directory / "keeper.lock").exists() for directory in run.place.runs):
+        return []
+    held = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    holders = {int(line[4]) for line in held if line[1] == "FLOCK"}
+    return [(each.pid, each.parent) for each in run.workers if each.pid in holders]
+
+
 each_path = pytest.mark.parametrize(
     ("path", "xdist"),
     [
@@ -182,7 +214,7 @@ def test_nothing_is_left_of_a_registry_container_when(
     stop(path, container_place, xdist=xdist)
 
 
-@pytest.mark.parametrize("path", STOP_PATHS[::6], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", STOP_PATHS[::7], ids=lambda path: path.name)
 def test_nothing_is_left_on_platforms_whose_locks_need_names_when(
     path: StopPath, place: Place
 ) -> None:
