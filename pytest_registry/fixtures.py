@@ -37,6 +37,9 @@ BEHIND_MARKS = {
 }
 """A mark, and the fixture that does what it says."""
 
+WANTING = frozenset({"registry", "registry_factory", *BEHIND_MARKS.values()})
+"""One of these is among the fixtures of every test that wants a registry and says so."""
+
 
 def member_of(config: pytest.Config) -> Member:
     """This process's part in the run; made, with all that it imports, when it is first needed."""

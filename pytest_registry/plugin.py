@@ -36,12 +36,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let marks do their work even where a test does not ask for the fixtures behind them."""
+    """Let marks do their work even where a test does not ask for the fixtures behind them.
+
+    Whoever has tests that want a registry owns the run from now on, before it may fork for each.
+    """
     marks = {mark.name for mark in item.iter_markers()}
     names: list[str] = getattr(item, "fixturenames", [])
     for mark, fixture in fixtures.BEHIND_MARKS.items():
         if mark in marks and fixture not in names:
             names.append(fixture)
+    if fixtures.MEMBER not in item.config.stash and not fixtures.WANTING.isdisjoint(names):
+        fixtures.member_of(item.config).begin()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -50,6 +50,12 @@ class Member:
         told = self._told_by_owner
         return self._own().run if told is None else self._run_of_worker(json.loads(told))
 
+    def begin(self) -> None:
+        """Begin the run if it is this process's to begin; what fails does so again for who asks."""
+        if self._told_by_owner is None:
+            with contextlib.suppress(RegistryError):
+                self._own()
+
     @property
     def settings(self) -> Settings:
         """The run's settings, whether or not it has begun."""

@@ -141,6 +141,48 @@ def test_nothing_is_made_where_no_test_asks(options: tuple[str, ...], place: Pla
     assert not place.left()
 
 
+FORKS_FOR_EACH = """
+    import os
+    import pytest
+    from _pytest.runner import runtestprotocol
+
+    def pytest_runtest_protocol(item):
+        child = os.fork()
+        if child == 0:
+            reports = runtestprotocol(item, log=False, nextitem=None)
+            os._exit(not all(report.passed for report in reports))
+        failed = os.waitpid(child, 0)[1]
+        outcome = "failed" if failed else "passed"
+        report = pytest.TestReport(item.nodeid, item.location, {}, outcome, None, "call")
+        item.ihook.pytest_runtest_logreport(report=report)
+        return True
+"""
+
+
+def test_tests_that_are_forked_each_share_one_registry(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makeconftest(FORKS_FOR_EACH)
+    pytester.makepyfile(
+        """
+        import pathlib
+        import pytest
+        from pytest_registry import synthetic_image
+
+        @pytest.mark.parametrize("number", range(3))
+        def test_sees_it(registry, number):
+            assert len(registry.repositories()) == number
+            registry.push(synthetic_image(), f"of/{number}")
+            with pathlib.Path("urls").open("a") as file:
+                file.write(registry.url + "\\n")
+        """
+    )
+    result = pytester.runpytest_subprocess("--registry-engine=embedded", "-p", "no:xdist")
+    result.assert_outcomes(passed=3)
+    urls = (pytester.path / "urls").read_text().split()
+    assert (len(urls), len(set(urls))) == (3, 1)
+
+
 def test_forked_children_do_not_end_a_registry_nor_keep_it(place: Place) -> None:
     run = place.start("forks", "-p", "no:xdist")
     assert run.wait() == 0, run.output
