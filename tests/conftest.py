@@ -13,6 +13,7 @@ import gc
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import time
 import uuid
@@ -39,12 +40,23 @@ SETTLED_WITHIN_SECONDS = 10.0
 
 Snapshot = frozenset[str]
 
+WITHOUT_HYPOTHESIS = "no:hypothesispytest"
+PYTEST = (sys.executable, "-m", "pytest", "-p", WITHOUT_HYPOTHESIS)
+"""How tests run pytest: hypothesis' plugin takes longer to import than pytest with all others."""
+
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the settings of whoever runs our tests out of the runs that the tests start."""
     for name in [name for name in os.environ if name.startswith("PYTEST_REGISTRY_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def pytester(pytester: pytest.Pytester) -> pytest.Pytester:
+    """As `PYTEST`."""
+    pytester.plugins.append(WITHOUT_HYPOTHESIS)
+    return pytester
 
 
 # A container engine -----------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from pytest_registry import fixtures
 from pytest_registry.__main__ import COMMANDS, main
 from pytest_registry.options import OPTIONS
+from tests.conftest import PYTEST
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -37,7 +37,7 @@ def passes(names: Sequence[str], state: Path, **settings: str) -> str:
     """
     suites = [str(ROOT / "examples" / name) for name in names]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suites],
+        [*PYTEST, "-q", "-p", "no:cacheprovider", *suites],
         env={**os.environ, "PYTEST_REGISTRY_STATE_DIR": str(state), **settings},
         capture_output=True,
         text=True,

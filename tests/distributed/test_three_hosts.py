@@ -11,7 +11,6 @@ import heapq
 import os
 import statistics
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -21,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from pytest_registry.__main__ import main
+from tests.conftest import PYTEST
 from tests.distributed.conftest import RedisServer, limits_of
 from tests.distributed.network import Machine, Network, network, why_not
 from tests.distributed.registry import debian_registry
@@ -74,7 +74,7 @@ def run(machine: Machine, number: int, place: Path, url: str, redis: str) -> sub
         *(f"--registry-url={url}", f"--registry-limits-url={redis}"),
         *(f"--registry-limits-lease={LEASE}", f"--registry-state-dir={place}/state-{number}"),
     ]
-    command = machine.command(sys.executable, "-m", "pytest", *options, str(SUITE))
+    command = machine.command(*PYTEST, *options, str(SUITE))
     return subprocess.Popen(command, env=environment, cwd=place, stdout=subprocess.PIPE, text=True)
 
 

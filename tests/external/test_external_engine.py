@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from pytest_registry.engines.external import (
 )
 from pytest_registry.errors import AuthenticationFailed
 from pytest_registry.security.credentials import Credentials
+from tests.conftest import PYTEST
 
 if TYPE_CHECKING:
     from tests.external.conftest import Serve, Served, Suite
@@ -168,7 +168,7 @@ def test_a_killed_runs_keeper_deletes_what_it_pushed(
         "PYTEST_REGISTRY_STATE_DIR": str(tmp_path / "state"),
         "DOCKER_HOST": "unix:///no/such/engine.sock",
     }
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(suite)]
+    command = [*PYTEST, "-p", "no:cacheprovider", str(suite)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     try:
         until(pushed.exists)

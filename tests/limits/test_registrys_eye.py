@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import subprocess
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -21,6 +20,7 @@ from pytest_registry.server import (
     ServerSettings,
 )
 from pytest_registry.server.settings import Proceed
+from tests.conftest import PYTEST
 
 SUITE = Path(__file__).parent / "suites" / "push_and_pull.py"
 DELAY = {"blob": 0.2, "upload": 0.05}
@@ -77,7 +77,7 @@ def test_eight_workers_never_pass_ten_pulls_and_five_pushes_and_do_reach_them(
     with RegistryServer(settings) as server:
         ran = subprocess.run(
             [
-                *(sys.executable, "-m", "pytest", "-q", "-n", "8", "-p", "no:cacheprovider"),
+                *(*PYTEST, "-q", "-n", "8", "-p", "no:cacheprovider"),
                 *("--import-mode=importlib", f"--registry-url={server.url}"),
                 *(f"--registry-state-dir={tmp_path / 'state'}", str(SUITE)),
             ],

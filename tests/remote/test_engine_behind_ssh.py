@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_registry.errors import EngineUnavailable
+from tests.conftest import PYTEST
 from tests.remote.ssh_server import ALIAS, PORT, SshServer, ssh_server, why_not
 from tests.remote.test_remote_engines import COMMAND, IMAGES, SUITE
 
@@ -84,7 +84,7 @@ def test_a_killed_run_leaves_nothing_on_the_engine_behind_ssh(
         "import os, pathlib, time\ndef test_it(registry):\n    registry.docker.ping()\n"
         "    pathlib.Path('pids').write_text(f'{os.getpid()}')\n    time.sleep(60)\n"
     )
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *IMAGES, str(suite)]
+    command = [*PYTEST, "-p", "no:cacheprovider", *IMAGES, str(suite)]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
     try:
         until((tmp_path / "pids").exists, "the test does not start")
@@ -116,7 +116,7 @@ def test_a_lost_connection_is_told_as_the_registrys_end_and_leaves_nothing_there
         "import pathlib, time\ndef test_it(registry):\n    pathlib.Path('begun').touch()\n"
         "    for _ in range(300):\n        registry.exists('a/b')\n        time.sleep(0.1)\n"
     )
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *IMAGES, str(suite)]
+    command = [*PYTEST, "-p", "no:cacheprovider", *IMAGES, str(suite)]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     try:
         until((tmp_path / "begun").exists, "the test does not start")

@@ -16,6 +16,7 @@ import pytest
 
 from pytest_registry.images.synthetic import synthetic_image
 from pytest_registry.report.progress import WORKER, Bar, shown
+from tests.conftest import PYTEST
 
 SUITE = """
 import time
@@ -138,7 +139,7 @@ def test_a_run_shows_a_slow_push_where_output_is_not_captured(
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "160"}
     run = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(tmp_path)],
+        [*PYTEST, "-p", "no:cacheprovider", *options, str(tmp_path)],
         cwd=tmp_path,
         env=environment,
         stdout=theirs,

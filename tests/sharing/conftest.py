@@ -14,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -24,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.conftest import PYTEST
 
 if TYPE_CHECKING:
     import docker
@@ -198,7 +199,7 @@ class PytestRun:
         self.environment = {**place.environment, "SIGNALS": str(self.signals), **variables}
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "pytest", "-v", *options],
+                [*PYTEST, "-v", *options],
                 cwd=root / "suite",
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
