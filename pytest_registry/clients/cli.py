@@ -100,9 +100,9 @@ class DockerCommand:
     def _slot(self, operation: str, reference: str) -> AbstractContextManager[object]:
         if not reference.startswith(f"{self._host}/"):
             return nullcontext()
-        repository = Reference.parse(reference).repository
+        named = Reference.parse(reference)
         take = self._limits.push if operation == "push" else self._limits.pull
-        return take(repository, reference=reference)
+        return take(named.repository, reference=named.target)
 
 
 def _reference(image: Image | str) -> str:

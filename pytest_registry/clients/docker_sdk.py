@@ -222,8 +222,9 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
         """A slot for an operation on the run's registry; other registries have no limit here."""
         if not self._is_ours(image):
             return nullcontext()
-        repository = Reference.parse(image).repository
-        return self._limits.pull(repository) if kind == "pull" else self._limits.push(repository)
+        named = Reference.parse(image)
+        take = self._limits.pull if kind == "pull" else self._limits.push
+        return take(named.repository, reference=named.target)
 
     def credentials_for(self, image: str) -> Credentials | None:
         """The run's login for the run's registry, None for others: docker-py then finds its own."""

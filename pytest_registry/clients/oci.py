@@ -252,7 +252,7 @@ class OciClient:
         """Push an image with all that it needs; blobs that are there already are not sent."""
         name, target = self._named(repository, tag or "latest")
         named = manifests.reference(self._session, name, target)
-        with self._limits.push(repository, reference=named) as operation:
+        with self._limits.push(repository, reference=target) as operation:
             destination = RepositoryDestination(self._session, name, tag)
             return _transfer(image, destination, operation, f"push {named}", progress)
 
@@ -272,7 +272,7 @@ class OciClient:
         image = self.image(repository, target, platform=platform, all_platforms=platform is None)
         tag = None if is_digest(target) else target
         named = manifests.reference(self._session, *self._named(repository, target))
-        with self._limits.pull(repository, reference=named) as operation:
+        with self._limits.pull(repository, reference=target) as operation:
             destination = Discard() if to is None else LayoutWriter(to, tag)
             _transfer(image, destination, operation, f"pull {named}", progress)
             return image.root()
@@ -302,8 +302,8 @@ class OciClient:
         with ExitStack() as slots:
             # The pull slot first, as everybody: two copies then never wait for each other.
             if self._limits is not destination._limits:
-                slots.enter_context(self._limits.pull(repository))
-            push = destination._limits.push(to_repository, reference=named)
+                slots.enter_context(self._limits.pull(repository, reference=target))
+            push = destination._limits.push(to_repository, reference=tag)
             operation = slots.enter_context(push)
             return _transfer(image, goal, operation, f"copy to {named}", progress)
 

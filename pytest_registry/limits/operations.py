@@ -47,6 +47,7 @@ class Limits:
     def pull(self, repository: Any = "", *, reference: str = "") -> Any:
         """Hold a pull slot: `with` and `async with` give the operation; also a decorator.
 
+        `repository`, and `reference`, a tag or digest in it, are for messages and reports.
         Entering raises SlotTimeout after `policy.timeout` seconds. In a running event loop use
         `async with`: a plain `with` would block the loop while it waits.
         """

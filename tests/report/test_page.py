@@ -388,6 +388,11 @@ def test_the_page_of_a_real_run_is_drawn(browser: Any, pytester: pytest.Pytester
     browser.get((pytester.path / "run.html").as_uri())
     settle(browser)
     assert browser.find_element("id", "shown").text == "9 operations"
+    names = [each.text for each in browser.find_elements("css selector", "#slowest td.wide")]
+    assert sorted(re.sub(r"test-all-\d-[0-9a-f]+", "test-all", name) for name in names) == [
+        "not/there:1",
+        *(f"test-all/synthetic-{number}:latest" for number in range(4) for _ in ("push", "pull")),
+    ]
     assert "4 pushes" in " ".join(browser.find_element("id", "tiles").text.split())
     browser.find_element("css selector", "label:has(#failed)").click()
     settle(browser)
