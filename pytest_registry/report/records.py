@@ -23,9 +23,9 @@ class OperationRecord:
     """One pull or push, after its end.
 
     `reference` is the tag or digest in `repository`; both are empty where a test took a slot for
-    something that it did not name. `start` is when it asked for a slot, in seconds of the epoch; it ran from `start + waited` on,
-    for `duration` seconds. `transferred` is in bytes, 0 where nobody told them. `error` is empty,
-    or what was raised.
+    something that it did not name. `start` is when it asked for a slot, in seconds of the epoch; it
+    ran from `start + waited` on, for `duration` seconds. `transferred` is in bytes, 0 where nobody
+    told them. `error` is empty, or what was raised.
     """
 
     kind: str

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_registry.errors import OptionError
 from pytest_registry.gate.log import RequestLog, line_of
 from pytest_registry.report.model import traffic_figures
 from pytest_registry.report.requests import Requests
@@ -50,6 +52,19 @@ def back(seconds: float, **members: Any) -> LoggedRequest:
     return logged("GET app manifest latest", started=REFUSED.ended + seconds, **members)
 
 
+REDIRECTS = (301, 302, 303, 307, 308)
+PART = logged("PATCH app upload 1", 202, bytes_in=5)
+AGAIN = logged("PATCH app upload 2", 202, bytes_in=5)
+FINISHED = logged("PUT app upload 2", 201, digest=ONE)
+PATCH = logged("PATCH app upload one", 429, retry_after=5.0, bytes_in=5)
+POST = logged("POST app upload -", 429, retry_after=5.0, digest=ONE)
+
+
+def upload(method: str, name: str, seconds: float, **members: Any) -> LoggedRequest:
+    """A request of an upload, so long after PATCH or POST was refused."""
+    return logged(f"{method} app upload {name}", 202, started=PATCH.ended + seconds, **members)
+
+
 Check = Callable[[Requests], None]
 
 
@@ -80,10 +95,13 @@ def backed_off(requests: Requests) -> None:
         (pulled, (*PULL, logged("GET app manifest latest"))),
         (pulled, (*PULL, logged(f"GET other blob {ONE}"))),
         (pulled, (logged(f"GET app blob {ONE}", 503), *PULL)),
-        (pulled, (PULL[0], logged(f"GET app blob {ONE}", 307))),
+        *((pulled, (PULL[0], logged(f"GET app blob {ONE}", status))) for status in REDIRECTS),
+        (pulled, (*PULL, logged(f"GET app blob {ONE}", 206))),
         (once, ()),
         (once, (PUT, MOUNT)),
         (once, (PUT, logged("PUT app upload 2", 503, digest=ONE))),
+        (once, (PART, logged("PUT app upload 1", 503, digest=ONE), PUT)),
+        (once, (logged("POST app upload -", 202, digest=ONE), PUT)),
         (head_first, (HEAD, PUT)),
         (head_first, (MOUNT,)),
         (mounted, (MOUNT,)),
@@ -91,6 +109,11 @@ def backed_off(requests: Requests) -> None:
         (backed_off, (REFUSED, back(0.1, user_agent="other/1"), back(2.5))),
         (backed_off, (REFUSED,)),
         (backed_off, (back(-0.505), REFUSED, back(2.0))),
+        (backed_off, (REFUSED, back(0.1, status=429, retry_after=2.0), back(2.1), back(2.7))),
+        (backed_off, (REFUSED, back(1.9, status=429, retry_after=2.0), back(2.0), back(4.5))),
+        (backed_off, (PATCH, upload("PATCH", "other", 0.1), upload("POST", "-", 5.0))),
+        (backed_off, (PATCH, upload("DELETE", "one", 0.1))),
+        (backed_off, (POST, upload("POST", "-", 0.1, digest=TWO))),
     ],
 )
 def test_an_assertion_holds(check: Check, requests: tuple[LoggedRequest, ...]) -> None:
@@ -103,7 +126,13 @@ def test_an_assertion_holds(check: Check, requests: tuple[LoggedRequest, ...]) -
         (pulled, (), "app:latest was not pulled"),
         (pulled, (logged("GET app manifest other"),), "app:latest was not pulled"),
         (pulled, (*PULL, PULL[1]), f"not pulled exactly once: {ONE} 2 times"),
+        *(
+            (pulled, (*PULL, logged(f"GET app blob {ONE}", status)), f"once: {ONE} 2 times")
+            for status in REDIRECTS
+        ),
         (once, (PUT, logged("PUT b upload 2", 201, digest=ONE)), f"more than once: {ONE} 2 times"),
+        (once, (PUT, logged("PUT app upload 1", 503, digest=ONE, bytes_in=5)), f"{ONE} 2 times"),
+        (once, (PART, logged("PUT app upload 1", 503, digest=ONE), AGAIN, FINISHED), "2 times"),
         (head_first, (PUT, HEAD), f"app was sent {ONE} without a HEAD before it"),
         (head_first, (logged(f"HEAD b blob {ONE}"), PUT), "without a HEAD"),
         (mounted, (PUT,), "nothing was mounted from samples/nginx, nor from anywhere else"),
@@ -114,6 +143,26 @@ def test_an_assertion_holds(check: Check, requests: tuple[LoggedRequest, ...]) -
         ),
         (backed_off, PULL, "no request was answered with Retry-After"),
         (backed_off, (REFUSED, back(0.5)), "Retry-After 2 s, and came back after 0.50 s"),
+        (backed_off, (REFUSED, back(0.5, user_agent="other/1")), "came back after 0.50 s"),
+        (backed_off, (REFUSED, back(0.1), back(2.0)), "came back after 0.10 s"),
+        (
+            backed_off,
+            (REFUSED, back(0.1, status=429, retry_after=2.0), back(2.7)),
+            "came back after 0.10 s",
+        ),
+        (
+            backed_off,
+            (REFUSED, back(2.0, status=429, retry_after=2.0), back(2.6)),
+            "came back after 0.10 s",
+        ),
+        (backed_off, (PATCH, upload("PATCH", "one", 0.1)), "came back after 0.10 s"),
+        (
+            backed_off,
+            (PATCH, upload("POST", "-", 0.1), upload("PATCH", "two", 0.7)),
+            "PATCH /v2/app/uploads/one was answered 429 with Retry-After 5 s, and came back as"
+            " POST /v2/app/uploads/- after 0.10 s",
+        ),
+        (backed_off, (POST, upload("POST", "-", 0.1, digest=ONE)), "came back after 0.10 s"),
     ],
 )
 def test_an_assertion_that_fails_explains_itself(
@@ -144,6 +193,67 @@ def test_an_assertion_that_fails_explains_itself(
 )
 def test_requests_are_filtered(given: dict[str, Any], found: int) -> None:
     assert len(Requests((*PULL, HEAD, PUT)).where(**given)) == found
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted"),
+    [
+        *(
+            ({"on": on}, "a method (GET, HEAD, POST, PUT, PATCH, DELETE), a route (blob, ")
+            for on in ("GET blobs", "get", "get blob", "GETblob", "blob manifest", "GET PUT", None)
+        ),
+        *(({"status": status}, "a number such as 503") for status in ("200", True, 42, 2.5)),
+        ({"repository": None}, "a text"),
+        ({"reference": 1}, "a tag or digest"),
+        ({"account": 1}, "a text"),
+        ({"worker": 0}, "such as 'gw0'"),
+        ({"matching": "200"}, "a function"),
+    ],
+)
+def test_a_filter_that_no_request_can_match_is_refused(
+    given: dict[str, Any], accepted: str
+) -> None:
+    with pytest.raises(OptionError, match=re.escape(accepted)) as raised:
+        Requests(PULL).where(**given)
+    assert repr(*given.values()) in str(raised.value)
+
+
+def test_the_guilty_requests_are_marked_with_a_little_around_them() -> None:
+    before = [logged(f"HEAD app blob {number}") for number in range(40)]
+    after = [logged(f"GET app manifest {number}", started=200.0) for number in range(40)]
+    with pytest.raises(AssertionError) as raised:
+        Requests((*before, REFUSED, back(0.5), *after)).assert_backed_off()
+    listed = str(raised.value).splitlines()[2:]
+    assert listed[0] == "  (38 others)"
+    assert [line[0] for line in listed] == [*"   >>   "]
+    assert "429" in listed[3]
+    assert listed[-1] == "  (38 others)"
+
+
+def test_of_many_guilty_requests_the_first_are_listed() -> None:
+    with pytest.raises(AssertionError) as raised:
+        Requests((*PULL, *(PULL[1] for _ in range(99)))).assert_pulled_once("app")
+    listed = str(raised.value).splitlines()[2:]
+    assert len(listed) == 31
+    assert listed[-1] == "  (71 others, 71 of which are like those with >)"
+
+
+def test_the_traceback_of_a_failed_assertion_ends_in_the_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from pytest_registry import Requests
+
+        def test_nothing():
+            Requests(()).assert_backed_off()
+
+        def test_not_pulled():
+            Requests(()).assert_pulled_once("app")
+        """
+    )
+    result = pytester.runpytest()
+    result.assert_outcomes(failed=2)
+    result.stdout.no_fnmatch_line("*raise AssertionError*")
+    result.stdout.no_fnmatch_line("*report/requests.py*")
 
 
 def test_it_is_a_sequence_that_prints_well() -> None:
