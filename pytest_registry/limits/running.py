@@ -10,6 +10,7 @@ from pytest_registry.errors import RegistryError, SlotLost
 from pytest_registry.limits.lane import Lane
 from pytest_registry.limits.policy import KINDS, Kind
 from pytest_registry.limits.slots import Claim
+from pytest_registry.report.records import MAIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,9 @@ class Asker:
 
 
 def current_asker() -> Asker:
-    """What pytest and xdist say in the environment; `controller` where there is no worker."""
+    """What pytest and xdist say in the environment; `main` where there is no worker."""
     test = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]  # ends in " (call)"
-    return Asker(os.environ.get("PYTEST_XDIST_WORKER", "controller"), test)
+    return Asker(os.environ.get("PYTEST_XDIST_WORKER", MAIN), test)
 
 
 class RunningOperation:

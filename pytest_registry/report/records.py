@@ -14,6 +14,9 @@ from pytest_registry.errors import StateError
 Outcome = Literal["done", "failed", "timeout", "interrupted"]
 """`timeout` and `interrupted` never had a slot."""
 
+MAIN = "main"
+"""The worker of a run without xdist, of operations and of requests."""
+
 OPERATION = "operation"
 """The value of `event` in the log's lines that are operations; other events are others' lines."""
 

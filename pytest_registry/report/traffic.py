@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from pytest_registry.report import records
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
@@ -68,8 +70,8 @@ class LoggedRequest:
 THROTTLED = "throttled"
 """How the `fault` of a throttled request begins."""
 
-MAIN = "main"
-"""The worker of a run without xdist."""
+MAIN = records.MAIN
+"""The worker of a request by the run's own account: a run without xdist has no other."""
 
 _END = 64 * 1024
 """Bytes that hold the last requests of a log."""
