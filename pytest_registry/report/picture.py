@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import platform
+import re
+import shlex
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pytest_registry.report.model import figures, traffic_figures
@@ -23,13 +28,44 @@ _TESTS = 50
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What a picture says of the run itself; `limits` are per kind, None for no limit."""
+    """What a picture says of the run itself.
+
+    `limits` are per kind, None for no limit. `command` and `host` are this process's.
+    """
 
     engine: str
     reason: str
     address: str
     start_seconds: float
     limits: Mapping[str, int | None]
+    command: str = field(default_factory=lambda: command_line(sys.argv))
+    host: str = field(default_factory=platform.node)
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """A command for people to read; what may be a secret in it is struck out.
+
+    The page goes from hand to hand, as no command line does.
+    """
+    if not arguments:
+        return ""
+    program = Path(arguments[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    pairs = zip(("", *arguments[1:]), arguments[1:], strict=False)
+    return " ".join([shlex.quote(name), *(_shown(before, each) for before, each in pairs)])
+
+
+def _shown(before: str, argument: str) -> str:
+    """An argument as one would type it, after the one `before` it."""
+    if before.startswith("-") and "=" not in before and _SECRET.search(before):
+        return "***"
+    name, equals, _ = argument.partition("=")
+    if equals and _SECRET.search(name):
+        return f"{shlex.quote(name)}=***"
+    return shlex.quote(re.sub(r"(?<=://)[^/@\s]+(?=@)", "***", argument))
+
+
+_SECRET = re.compile("pass|token|secret|key|credential", re.IGNORECASE)
 
 
 def picture(
@@ -71,6 +107,7 @@ def _mark(request: LoggedRequest, began: float) -> dict[str, Any]:
         "worker": request.worker,
         "what": f"{request.method} {request.path}",
         "status": request.status,
+        "throttled": request.throttled,
         "fault": request.fault,
     }
 
