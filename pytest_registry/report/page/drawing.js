@@ -3,14 +3,12 @@
 // Drawing ----------------------------------------------------------------------------------
 
 const canvases = [];
-const surface = (canvas, height, draw) => {
-  const one = { canvas, height, draw };
-  canvases.push(one);
-  canvas.style.height = `${height}px`;
-  return one;
-};
+const surface = (canvas, height, draw) => canvases.push({ canvas, height, draw });
 const x = (time, width) => LABEL + ((time - view[0]) / (view[1] - view[0])) * (width - LABEL - RIGHT);
 const time = (place, width) => view[0] + ((place - LABEL) / (width - LABEL - RIGHT)) * (view[1] - view[0]);
+
+const frame = $("timeline");
+const frameHeight = () => Math.min(lanesHeight, Math.max(200, Math.min(560, Math.round(innerHeight * 0.6))));
 
 let asked = false;
 const redraw = () => {
@@ -18,9 +16,13 @@ const redraw = () => {
   asked = true;
   requestAnimationFrame(() => {
     asked = false;
+    frame.style.height = `${frameHeight()}px`;
+    $("rest").style.height = `${lanesHeight - frameHeight()}px`;
     const colour = Object.fromEntries(
-      ["card", "ink", "quiet", "line", "hair", "pull", "push", "wait", "bad", "mark"].map((name) => [name, css(`--${name}`)]));
-    for (const { canvas, height, draw } of canvases) {
+      ["card", "ink", "quiet", "line", "hair", "pull", "push", "wait", "bad", ...MARKS].map((name) => [name, css(`--${name}`)]));
+    for (const { canvas, height: wanted, draw } of canvases) {
+      const height = wanted();
+      canvas.style.height = `${height}px`;
       const width = canvas.clientWidth, ratio = window.devicePixelRatio || 1;
       if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
         canvas.width = Math.round(width * ratio);
@@ -66,66 +68,92 @@ const bar = (pen, left, top, right, height, colour) => {
   }
 };
 
-const drawLanes = (pen, width, height, colour) => {
-  ticks(pen, width, height, colour, true);
-  const visible = new Set(shown);
+// The timeline: as much of it as its frame shows, below an axis that stays ---------------------
+
+const drawOperation = (pen, each, width, colour) => {
+  const left = x(each.begin, width), middle = x(each.run, width), right = x(each.end, width);
+  if (middle - left > 0.5) bar(pen, left, each.y + ROW / 2 - 2, middle, 4, colour.wait);
+  if (each.ran) bar(pen, middle, each.y, right, ROW, colour[each.kind]);
+  if (each.bad) {
+    pen.strokeStyle = pen.fillStyle = colour.bad;
+    pen.lineWidth = 2;
+    if (each.ran) pen.strokeRect(middle + 1, each.y + 1, Math.max(right - middle - 2, 1), ROW - 2);
+    else pen.fillRect(right - 2, each.y, 3, ROW);
+  }
+  const start = Math.max(middle, LABEL), room = Math.min(right, width - RIGHT) - start;
+  if (room > 60 && each.ran) {
+    pen.fillStyle = colour.card;
+    pen.textAlign = "left";
+    pen.fillText(shortened(each, Math.floor((room - 12) / 6)), start + 6, each.y + ROW / 2 + 0.5, room - 10);
+  }
+};
+
+// Marks that would cover each other are one: of both colours where both kinds are in it.
+const groups = (lane, width) => {
+  const found = new Map();
+  for (const mark of lane.marks) {
+    if (mark.at < view[0] || mark.at > view[1]) continue;
+    const column = Math.round(x(mark.at, width) / 8);
+    if (!found.has(column)) found.set(column, { place: x(mark.at, width), top: lane.top - 6, marks: [] });
+    found.get(column).marks.push(mark);
+  }
+  return [...found.values()];
+};
+const drawMarks = (pen, { place, top, marks: grouped }, colour) => {
+  const kinds = MARKS.filter((kind) => grouped.some((mark) => mark.kind === kind));
+  kinds.forEach((kind, side) => {
+    const from = side ? place : place - 4, to = kinds.length > 1 && !side ? place : place + 4;
+    pen.fillStyle = colour[kind];
+    pen.beginPath();
+    pen.moveTo(from, top);
+    pen.lineTo(to, top);
+    pen.lineTo(place, top + 6);
+    pen.fill();
+  });
+};
+
+const drawLaneNames = (pen, width, colour) => {
+  pen.textAlign = "left";
   for (const lane of lanes) {
     pen.strokeStyle = colour.line;
+    pen.lineWidth = 1;
     pen.beginPath();
     pen.moveTo(0, lane.top - LANE_GAP / 2 + 0.5);
     pen.lineTo(width, lane.top - LANE_GAP / 2 + 0.5);
     pen.stroke();
-    pen.fillStyle = colour.ink;
-    pen.textAlign = "left";
-    pen.fillText(lane.worker, 2, lane.top + ROW / 2, LABEL - 12);
+    pen.fillStyle = lane.worker ? colour.ink : colour.quiet;
+    pen.fillText(laneName(lane.worker), 2, lane.top + ROW / 2, LABEL - 12);
   }
+};
+
+const drawLanes = (pen, width, height, colour) => {
+  ticks(pen, width, height, colour, true);
+  const top = frame.scrollTop;
   pen.save();
   pen.beginPath();
-  pen.rect(LABEL, 0, width - LABEL, height);
+  pen.rect(0, AXIS, width, height - AXIS);
   pen.clip();
-  for (const each of operations) {
-    if (each.end < view[0] || each.begin > view[1]) continue;
-    pen.globalAlpha = visible.has(each) ? 1 : 0.1;
-    const left = x(each.begin, width), middle = x(each.run, width), right = x(each.end, width);
-    if (middle - left > 0.5) bar(pen, left, each.y + ROW / 2 - 2, middle, 4, colour.wait);
-    if (each.ran) bar(pen, middle, each.y, right, ROW, colour[each.kind]);
-    if (each.bad) {
-      pen.strokeStyle = pen.fillStyle = colour.bad;
-      pen.lineWidth = 2;
-      if (each.ran) pen.strokeRect(middle + 1, each.y + 1, Math.max(right - middle - 2, 1), ROW - 2);
-      else pen.fillRect(right - 2, each.y, 3, ROW);
-    }
-    const room = right - middle;
-    if (room > 60 && each.ran && visible.has(each)) {
-      pen.fillStyle = colour.card;
-      pen.textAlign = "left";
-      const text = named(each), fits = Math.floor((room - 12) / 6);
-      pen.fillText(text.length > fits ? `${text.slice(0, Math.max(1, fits - 1))}…` : text, Math.max(middle, LABEL) + 6, each.y + ROW / 2 + 0.5);
-    }
+  pen.translate(0, -top);
+  drawLaneNames(pen, width, colour);
+  pen.beginPath();
+  pen.rect(LABEL - 5, top, width - LABEL + 5, height); // 5: half of a mark at the very beginning
+  pen.clip();
+  for (const each of shown) {
+    const isSeen = each.end >= view[0] && each.begin <= view[1] && each.y + ROW >= top && each.y <= top + height;
+    if (isSeen) drawOperation(pen, each, width, colour);
   }
-  pen.globalAlpha = 1;
-  for (const lane of lanes) {
-    pen.fillStyle = colour.mark;
-    for (const mark of lane.marks) {
-      const place = x(mark.at, width), top = lane.top - 7;
-      pen.beginPath();
-      pen.moveTo(place - 4, top);
-      pen.lineTo(place + 4, top);
-      pen.lineTo(place, top + 6);
-      pen.fill();
-    }
-  }
-  if (hovered && hovered.y !== undefined) {
+  for (const lane of lanes) for (const group of groups(lane, width)) drawMarks(pen, group, colour);
+  if (hovered && shown.includes(hovered)) {
     pen.strokeStyle = colour.ink;
     pen.lineWidth = 1.5;
     const left = x(hovered.begin, width);
     pen.strokeRect(left - 1, hovered.y - 1.5, Math.max(x(hovered.end, width) - left, 2) + 2, ROW + 3);
   }
   pen.restore();
-  if (!operations.length) {
+  if (!lanes.length) {
     pen.fillStyle = colour.quiet;
     pen.textAlign = "left";
-    pen.fillText("No pull and no push took a slot in this run.", LABEL, AXIS + 20);
+    pen.fillText("The filter leaves nothing.", LABEL, AXIS + 20);
   }
 };
 
@@ -181,13 +209,13 @@ const drawSteps = (kind) => (pen, width, height, colour) => {
     pen.stroke();
     pen.setLineDash([]);
     pen.fillStyle = colour.bad;
-    pen.fillText(`limit ${limit}`, 2, y(limit));
+    pen.fillText(`limit ${count(limit)}`, 2, Math.max(6, y(limit)));
   }
   pen.fillStyle = colour.quiet;
   // Where there is room beside the limit's own words.
-  const isFree = (place) => limit === null || Math.abs(place - y(limit)) > 11;
+  const isFree = (place) => limit === null || Math.abs(place - y(limit)) > 15;
   if (isFree(y(0) - 4)) pen.fillText("0", 2, y(0) - 4);
-  if (peak && isFree(y(peak)) && y(0) - y(peak) > 15) pen.fillText(`most ${peak}`, 2, Math.max(6, y(peak)));
+  if (peak && isFree(y(peak)) && y(0) - y(peak) > 15) pen.fillText(`most ${count(peak)}`, 2, Math.max(6, y(peak)));
   if (pointed !== null && pointed >= view[0] && pointed <= view[1]) {
     const place = Math.round(x(pointed, width)) + 0.5;
     pen.strokeStyle = colour.quiet;
