@@ -186,7 +186,7 @@ class Requests(Sequence[LoggedRequest]):
         __tracebackhide__ = True
         if not self.where(matching=lambda each: each.retry_after is not None):
             self._fail("no request was answered with Retry-After", (), self)
-        early = list(came_too_soon(self))
+        early = came_too_soon(self)
         if early:
             concerned = {one.refused.repository for one in early}
             about = self.where(matching=lambda each: each.repository in concerned)
