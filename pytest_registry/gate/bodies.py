@@ -9,7 +9,8 @@ from pytest_registry.server import Content
 from pytest_registry.server.body import Body
 
 SLICE_SECONDS = 0.05
-"""How long a slow body sleeps between two pieces, at most."""
+"""How long a slow body sleeps between two pieces, at most; below 20 bytes per second, where one
+byte takes longer, as long as that."""
 _LEAST_SLICE = 1
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from pytest_registry.gate.answers import refusal
 from pytest_registry.gate.bodies import Corrupt, Cut, Slow, SlowBody, content_of
@@ -24,34 +25,49 @@ class Means:
     """What effects need of the registry.
 
     `challenge` answers a request as if it had no login; `hand_out` gives the URL at which another
-    host answers what `proceed` would.
+    host answers what `proceed` would, as long as the fault of that name is in force, which
+    `take_back` ends.
     """
 
     challenge: Callable[[Request], Response]
-    hand_out: Callable[[Request, Proceed], str]
+    hand_out: Callable[[str, Request, Proceed], str]
+    take_back: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Meeting:
-    """A fault and the request that it meets."""
+    """A fault, the name that it is in force by, and the request that it meets.
 
+    `happens` is called as soon as the fault is sure to be carried out.
+    """
+
+    name: str
     fault: Fault
     means: Means
     request: Request
     proceed: Proceed
+    happens: Callable[[], None]
 
     def answer(self) -> Response:
         """What the registry answers."""
         return self.proceed(self.request)
 
 
-def carry_out(fault: Fault, means: Means, request: Request, proceed: Proceed) -> Response:
+def carry_out(met: Meeting) -> Response:
     """The answer to a request that the fault has been decided to meet."""
+    fault, change = met.fault, _CHANGES.get(met.fault.effect)
+    slows = fault.delay > 0 or fault.bandwidth is not None
+    if slows or change is None:
+        met.happens()  # now: whoever waits no longer for the answer has met it too
     if fault.delay:
         time.sleep(fault.delay)
     if fault.bandwidth is not None:
-        request.body = SlowBody(request.body, fault.bandwidth)
-    response = _EFFECTS[fault.effect](Meeting(fault, means, request, proceed))
+        met.request.body = SlowBody(met.request.body, fault.bandwidth)
+    response = _ENDS[fault.effect](met) if change is None else met.answer()
+    if change is not None and response.status != NO_ANSWER:
+        before, response = response, change(fault, response)
+        if response is not before and not slows:
+            met.happens()
     if fault.bandwidth is not None and response.length:
         return response._replace(body=Slow(content_of(response.body), fault.bandwidth))
     return response
@@ -63,8 +79,7 @@ def accepts_oci(request: Request) -> bool:
     return any(each in accepted for each in _OCI)
 
 
-def _nothing(met: Meeting) -> Response:
-    return met.answer()
+# What ends a request: nothing that was in force before comes to it any more ---------------------
 
 
 def _status(met: Meeting) -> Response:
@@ -92,40 +107,52 @@ def _reset(met: Meeting) -> Response:
     if met.request.method != "GET":
         _read_part(met.request, met.fault.reset)
         return Response(NO_ANSWER, end=End.RESET)
-    return _cut(met.answer(), met.fault.reset, End.RESET)
-
-
-def _truncate(met: Meeting) -> Response:
-    return _cut(met.answer(), met.fault.truncate, End.CLOSE)
-
-
-def _corrupt(met: Meeting) -> Response:
     response = met.answer()
-    return response._replace(body=Corrupt(content_of(response.body)))
-
-
-def _content_length(met: Meeting) -> Response:
-    response = met.answer()
-    told = int(response.headers.get("Content-Length", response.length))
-    wrong = str(max(0, told + (met.fault.content_length or 0)))
-    return response.with_({"Content-Length": wrong})._replace(end=End.CLOSE)
-
-
-def _wrong_digest(met: Meeting) -> Response:
-    response = met.answer()
-    return response.with_({"Docker-Content-Digest": OTHER_DIGEST})
+    return _ending(_cut(response, met.fault.reset, End.RESET), End.RESET)
 
 
 def _redirect(met: Meeting) -> Response:
     if isinstance(met.fault.redirect, str):
-        url = met.fault.redirect.rstrip("/") + met.request.path
+        parts = urlsplit(met.fault.redirect)
+        url = parts._replace(path=parts.path.rstrip("/") + met.request.path).geturl()
     else:
-        url = met.means.hand_out(met.request, met.proceed)
+        url = met.means.hand_out(met.name, met.request, met.proceed)
     return Response(HTTPStatus.TEMPORARY_REDIRECT, {"Location": url})
 
 
-def _require_oci_accept(met: Meeting) -> Response:
-    response = met.answer()
+# What changes an answer: the same one where there is nothing to change --------------------------
+
+
+def _truncate(fault: Fault, response: Response) -> Response:
+    return _cut(response, fault.truncate, End.CLOSE)
+
+
+def _corrupt(_: Fault, response: Response) -> Response:
+    if not response.length:
+        return response
+    return response._replace(body=Corrupt(content_of(response.body)))
+
+
+def _content_length(fault: Fault, response: Response) -> Response:
+    told = int(response.headers.get("Content-Length", response.length))
+    wrong = max(0, told + (fault.content_length or 0))
+    if wrong == told:
+        return response
+    return _ending(response.with_({"Content-Length": str(wrong)}), End.CLOSE)
+
+
+def _wrong_digest(_: Fault, response: Response) -> Response:
+    if "docker-content-digest" not in map(str.lower, response.headers):
+        return response
+    others = {
+        name: each
+        for name, each in response.headers.items()
+        if name.lower() != "docker-content-digest"
+    }
+    return response._replace(headers=others | {"Docker-Content-Digest": OTHER_DIGEST})
+
+
+def _require_oci_accept(_: Fault, response: Response) -> Response:
     if response.headers.get("Content-Type") not in _OCI:
         return response
     response.close()
@@ -133,18 +160,22 @@ def _require_oci_accept(met: Meeting) -> Response:
     return refusal(HTTPStatus.NOT_FOUND, "spec", body=text)
 
 
-_EFFECTS: Mapping[str, Callable[[Meeting], Response]] = {
-    "": _nothing,
+_ENDS: Mapping[str, Callable[[Meeting], Response]] = {
+    "": Meeting.answer,
     "status": _status,
     "reset": _reset,
+    "expire_token": _expire_token,
+    "redirect": _redirect,
+}
+_CHANGES: Mapping[str, Callable[[Fault, Response], Response]] = {
     "truncate": _truncate,
     "corrupt": _corrupt,
     "content_length": _content_length,
     "wrong_digest": _wrong_digest,
-    "expire_token": _expire_token,
-    "redirect": _redirect,
     "require_oci_accept": _require_oci_accept,
 }
+CARRIED_OUT = ({*_ENDS} | {*_CHANGES}) - {""}
+"""The effects that are known here; a test compares them with those that a fault can have."""
 
 
 def _challenge_headers(met: Meeting) -> dict[str, str]:
@@ -154,10 +185,18 @@ def _challenge_headers(met: Meeting) -> dict[str, str]:
 
 
 def _cut(response: Response, place: str | int | None, end: End) -> Response:
+    """A response of which only a part comes; the same if it has no more than that."""
     body: Content = content_of(response.body)
     count = body.length // 2 if place == MIDDLE else int(place or 0)
+    if count >= body.length:
+        return response
     headers = {"Content-Length": str(body.length), **response.headers}
-    return response._replace(headers=headers, body=Cut(body, count), end=end)
+    return _ending(response._replace(headers=headers, body=Cut(body, count)), end)
+
+
+def _ending(response: Response, end: End) -> Response:
+    """A response after which the connection ends, unless it ends worse already."""
+    return response if response.end is End.RESET else response._replace(end=end)
 
 
 def _read_part(request: Request, place: str | int | None) -> None:

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_registry.gate import control
-from pytest_registry.gate.effects import Means, carry_out
-from pytest_registry.gate.fault import Fault
+from pytest_registry.gate.effects import Means, Meeting, carry_out
 from pytest_registry.gate.in_force import FaultInForce, ThrottleInForce
 from pytest_registry.gate.log import RequestLog
 from pytest_registry.report.traffic import MAIN, THROTTLED
@@ -62,6 +61,8 @@ class Gate:
         with self._lock:
             self._faults = {key: each for key, each in self._faults.items() if key != name}
             self._throttles = {key: each for key, each in self._throttles.items() if key != name}
+        if self._means is not None:
+            self._means.take_back(name)
 
     def intercept(self, request: Request, proceed: Proceed) -> Response:
         """Answer a request: as the registry does, unless a fault or a throttle meets it."""
@@ -114,18 +115,33 @@ class Gate:
             raise
 
     def _through_faults(self, request: Request, proceed: Proceed, note: dict[str, Any]) -> Response:
-        met = [each.fault for each in self._faults.values() if each.meets(request)]
-        if met:
-            note["fault"] = "fault: " + "; ".join(fault.describe() for fault in met)
-        for fault in reversed(met):
-            proceed = self._faulty(fault, proceed)
+        """Answer with every fault that is due: the latest is the first to have its way.
+
+        But what only slows a request down lets it go on, whatever becomes of it then.
+        """
+        due = [(name, each) for name, each in self._faults.items() if each.is_due(request)]
+        for name, each in sorted(due, key=lambda found: not found[1].fault.effect):
+            proceed = self._faulty(name, each, proceed, note)
         return proceed(request)
 
-    def _faulty(self, fault: Fault, proceed: Proceed) -> Proceed:
-        means = self._means
+    def _faulty(
+        self, name: str, rule: FaultInForce, proceed: Proceed, note: dict[str, Any]
+    ) -> Proceed:
+        means, fault = self._means, rule.fault
         if means is None:
             return proceed
-        return lambda request: carry_out(fault, means, request, proceed)
+
+        def happens() -> None:
+            rule.hit()
+            note["fault"] = f"{note['fault']}; " if "fault" in note else "fault: "
+            note["fault"] += fault.describe()
+
+        def answer(request: Request) -> Response:
+            if not rule.concerns(request):
+                return proceed(request)
+            return carry_out(Meeting(name, fault, means, request, proceed, happens))
+
+        return answer
 
 
 def worker_of(account: str | None, credentials: Credentials) -> str:

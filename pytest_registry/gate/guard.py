@@ -51,7 +51,7 @@ class Guard:
         login = login and not isinstance(self._accounts, OpenToAll)
         self.gate = Gate(credentials, self._log, login=login)
         challenge = self._challenge if forward is None else forward.challenge
-        self.gate.use(Means(challenge, self._store.hand_out))
+        self.gate.use(Means(challenge, self._store.hand_out, self._store.take_back))
         if throttle is not None:
             from pytest_registry.gate.buckets import Throttler
 

@@ -28,15 +28,25 @@ class FaultInForce:
     def __post_init__(self) -> None:
         self._draws = random.Random(self.fault.seed)  # noqa: S311 - repeatable is the point
 
-    def meets(self, request: Request) -> bool:
-        """Whether this request is one of those; each that matches is counted."""
+    def is_due(self, request: Request) -> bool:
+        """Whether it is this request's turn; each that matches is counted."""
         if not self._matches(request):
             return False
         with self._lock:
             self.matched += 1
-            met = self._is_due(request)
-            self.hits += met
-        return met
+            return self._is_due()
+
+    def concerns(self, request: Request) -> bool:
+        """Whether the fault can be carried out on a request that is due and has come this far."""
+        if not self.fault.expire_token:
+            return True
+        with self._lock:
+            return self._expires(request)
+
+    def hit(self) -> None:
+        """Count a request on which the fault is carried out."""
+        with self._lock:
+            self.hits += 1
 
     def _matches(self, request: Request) -> bool:
         fault = self.fault
@@ -46,15 +56,13 @@ class FaultInForce:
             return False
         return fault.matches(request.method, request.route, request.repository, request.reference)
 
-    def _is_due(self, request: Request) -> bool:
+    def _is_due(self) -> bool:
         fault = self.fault
         if fault.nth is not None and self.matched != fault.nth:
             return False
         if fault.times is not None and self.matched > fault.times:
             return False
-        if fault.probability < 1 and self._draws.random() >= fault.probability:
-            return False
-        return not fault.expire_token or self._expires(request)
+        return fault.probability == 1 or self._draws.random() < fault.probability
 
     def _expires(self, request: Request) -> bool:
         """Whether the request's token is the one that has expired: the first that came.

@@ -37,18 +37,23 @@ class ObjectStore:
             observer=None,
         )
         self._server: RegistryServer | None = None
-        self._blobs: dict[str, tuple[Request, Proceed]] = {}
+        self._blobs: dict[str, tuple[str, Request, Proceed]] = {}
         self._lock = threading.Lock()
 
-    def hand_out(self, request: Request, proceed: Proceed) -> str:
-        """A URL that answers what `proceed` would, once more and more often."""
+    def hand_out(self, owner: str, request: Request, proceed: Proceed) -> str:
+        """A URL that answers what `proceed` would, until all of its owner's are taken back."""
         signature = secrets.token_urlsafe(24)
         with self._lock:
             if self._server is None:
                 self._server = RegistryServer(self._settings)
                 self._server.start()
-            self._blobs[signature] = (request.with_(request.headers), proceed)
+            self._blobs[signature] = (owner, request.with_(request.headers), proceed)
             return f"{self._server.url}{PATH}{request.reference}?signature={signature}"
+
+    def take_back(self, owner: str) -> None:
+        """Answer none of its owner's URLs any more."""
+        with self._lock:
+            self._blobs = {key: each for key, each in self._blobs.items() if each[0] != owner}
 
     def close(self) -> None:
         """Stop serving, if it ever began."""
@@ -62,7 +67,7 @@ class ObjectStore:
         if request.header("authorization") is not None:
             why = "only one way of authentication is allowed: the signature, or Authorization"
             raise ApiError(Code.UNSUPPORTED, why, status=400)
-        original, fetch = found
+        _, original, fetch = found
         headers = {name: each for name, each in original.headers.items() if name != "range"}
         if "range" in request.headers:
             headers["range"] = request.headers["range"]
