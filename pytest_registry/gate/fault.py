@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
-import re
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
-from pytest_registry.errors import OptionError
+from pytest_registry.gate import members
+from pytest_registry.gate.members import Rule, member, refused
 
-ROUTES = ("blob", "manifest", "upload", "tags", "referrers", "token", "catalog", "base")
-"""What `Fault.on` can name, as the server's route table does; `base` is `/v2/` itself."""
+_READ = ("GET", "HEAD")
+ENDPOINTS: Mapping[str, tuple[str, ...]] = {
+    "blob": (*_READ, "DELETE"),
+    "manifest": (*_READ, "PUT", "DELETE"),
+    "upload": (*_READ, "POST", "PATCH", "PUT", "DELETE"),
+    "tags": _READ,
+    "referrers": _READ,
+    "token": (*_READ, "POST"),
+    "catalog": _READ,
+    "base": _READ,
+}
+"""The methods of each route, as the server's route table has them; `base` is `/v2/` itself."""
+
+ROUTES = tuple(ENDPOINTS)
+"""What `Fault.on` can name."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -21,21 +35,78 @@ ANSWERS = ("spec", "azure", "docker-hub", "text", "html", "empty")
 """How a refusal's body is written: the specification's JSON; Azure's and Docker Hub's own texts;
 bodies that are not JSON; none at all."""
 
-EFFECTS = (
-    "status",
-    "reset",
-    "truncate",
-    "corrupt",
-    "content_length",
-    "wrong_digest",
-    "expire_token",
-    "redirect",
-    "require_oci_accept",
-)
-"""The effects of which a fault has one at most; `delay` and `bandwidth` go with any of them."""
+TOO_MANY = ("azure", "docker-hub")
+"""Those that say that there were too many requests, whatever the status is."""
 
 MIDDLE = "middle"
 BEFORE = "before"
+
+_LONGEST_DELAY = 24 * 60 * 60
+_LEAST_STATUS = 200
+"""Below it are statuses after which a client goes on waiting for the answer."""
+
+
+def _fits(pattern: str, value: str) -> bool:
+    return not pattern or fnmatch.fnmatchcase(value, pattern)
+
+
+def _fits_nothing(pattern: str) -> bool:
+    """Whether it is a pattern for requests that name no repository, or no reference, too."""
+    return _fits(pattern, "")
+
+
+def _is_on(value: object) -> bool:
+    words = value.split() if isinstance(value, str) else ["?"]
+    methods = [word for word in words if word in METHODS]
+    routes = [word for word in words if word in ROUTES]
+    return len(methods) <= 1 and len(routes) <= 1 and len(methods) + len(routes) == len(words)
+
+
+_ON = Rule(f"a method ({', '.join(METHODS)}), a route ({', '.join(ROUTES)}), or both", _is_on)
+_REPOSITORY = replace(
+    members.TEXT,
+    routes=("blob", "manifest", "upload", "tags", "referrers", "token"),
+    free=_fits_nothing,
+)
+_REFERENCE = replace(
+    members.TEXT, routes=("blob", "manifest", "upload", "referrers"), free=_fits_nothing
+)
+_SHARE = Rule(
+    "a number that is more than 0, and 1 at most",
+    lambda value: members.is_number(value, 0, 1) and value > 0,
+)
+_STATUS = Rule(
+    "a status of HTTP that ends a request, such as 503",
+    lambda value: members.is_whole(value, _LEAST_STATUS) and value in {*HTTPStatus},
+)
+_LENGTH = Rule(
+    "the bytes by which it is wrong, a whole number such as -1",
+    lambda value: members.is_whole(value) and value != 0,
+)
+_REDIRECT = Rule(
+    "True, False, or a URL such as https://storage.test",
+    lambda value: members.is_flag(value) or members.is_url(value),
+    methods=("GET",),
+    routes=("blob",),
+)
+_DELAY = Rule(
+    f"a number of seconds, at least 0 and {_LONGEST_DELAY} at most",
+    lambda value: members.is_number(value, 0, _LONGEST_DELAY),
+)
+_BANDWIDTH = Rule(
+    "a number of bytes per second, at least 1",
+    lambda value: members.is_number(value, 1, sys.float_info.max),
+)
+# A HEAD's answer has no body to be cut, that to a PUT none to speak of.
+_CUT = replace(members.place((MIDDLE,)), methods=("GET",))
+_RESET = replace(
+    members.place((BEFORE, MIDDLE)),
+    methods=("GET", "POST", "PUT", "PATCH"),
+    free=lambda value: value == BEFORE,
+)
+_WITH_DIGEST = replace(
+    members.FLAG, methods=(*_READ, "POST", "PUT"), routes=("blob", "manifest", "upload")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,31 +135,35 @@ class Fault:
     second. Raises OptionError for what cannot be.
     """
 
-    on: str = ""
-    repository: str = ""
-    reference: str = ""
-    nth: int | None = None
-    times: int | None = None
-    probability: float = 1.0
-    seed: int = 0
-    status: int | None = None
-    answer: str = "spec"
-    body: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    retry_after: int | None = None
-    reset: str | int | None = None
-    truncate: str | int | None = None
-    corrupt: bool = False
-    content_length: int | None = None
-    wrong_digest: bool = False
-    expire_token: bool = False
-    redirect: bool | str = False
-    require_oci_accept: bool = False
-    delay: float = 0.0
-    bandwidth: float | None = None
+    on: str = member("", _ON)
+    repository: str = member("", _REPOSITORY)
+    reference: str = member("", _REFERENCE)
+    nth: int | None = member(None, members.at_least(1))
+    times: int | None = member(None, members.at_least(1))
+    probability: float = member(1.0, _SHARE)
+    seed: int = member(0, Rule("a whole number", members.is_whole))
+    status: int | None = member(None, _STATUS, effect=True)
+    answer: str = member("spec", members.one_of(ANSWERS), needs="status")
+    body: str | None = member(None, members.TEXT, needs="status")
+    headers: Mapping[str, str] = member({}, members.HEADERS, needs="status")
+    retry_after: int | None = member(None, members.at_least(0), needs="status")
+    reset: str | int | None = member(None, _RESET, effect=True)
+    truncate: str | int | None = member(None, _CUT, effect=True)
+    corrupt: bool = member(False, members.FLAG, methods=("GET",), effect=True)
+    content_length: int | None = member(None, _LENGTH, effect=True)
+    wrong_digest: bool = member(False, _WITH_DIGEST, effect=True)
+    expire_token: bool = member(False, members.FLAG, effect=True)
+    redirect: bool | str = member(False, _REDIRECT, effect=True)
+    require_oci_accept: bool = member(
+        False, members.FLAG, methods=_READ, routes=("manifest",), effect=True
+    )
+    delay: float = member(0.0, _DELAY)
+    bandwidth: float | None = member(None, _BANDWIDTH)
 
     def __post_init__(self) -> None:
-        _check(self)
+        members.check("a fault", self)
+        _check_together(self)
+        _check_possible(self)
 
     @property
     def method(self) -> str:
@@ -103,7 +178,7 @@ class Fault:
     @property
     def effect(self) -> str:
         """The one effect's name; empty for a fault that only slows down."""
-        return next((name for name in EFFECTS if _is_given(getattr(self, name))), "")
+        return next((name for name in EFFECTS if _is_given(self, name)), "")
 
     def matches(self, method: str, route: str, repository: str, reference: str) -> bool:
         """Whether it is about such a request, whatever its count."""
@@ -116,21 +191,15 @@ class Fault:
         )
 
     def _can_happen_to(self, method: str, route: str) -> bool:
-        """Whether such a request has what goes wrong: a HEAD's answer has no body to be cut."""
-        if self.redirect:
-            return method == "GET" and route == "blob"
-        if self.require_oci_accept:
-            return method in ("GET", "HEAD") and route == "manifest"
-        if self.truncate is not None or self.corrupt:
-            return method == "GET"
-        if self.reset is not None and self.reset != BEFORE:
-            return method in ("GET", "POST", "PUT", "PATCH")
-        return True
+        effect = self.effect
+        return not effect or _RULES[effect].happens(getattr(self, effect), method, route)
 
     def describe(self) -> str:
         """The fault in a few words, for logs and reports."""
         effect = self.effect
         value = getattr(self, effect) if effect else None
+        if effect == "redirect" and isinstance(value, str):
+            value = _host_of(value)
         words = [effect if value is True else f"{effect} {value}"] if effect else []
         words += [f"delay {self.delay:g} s"] if self.delay else []
         words += [f"{self.bandwidth:g} B/s"] if self.bandwidth else []
@@ -143,27 +212,28 @@ class Fault:
 
     def to_json(self) -> dict[str, Any]:
         """The fault as plain data, without what is as by default."""
-        return {
-            each.name: getattr(self, each.name)
-            for each in dataclasses.fields(self)
-            if getattr(self, each.name) not in (each.default, {})
-        }
+        return dict(members.given_of(self))
 
 
-def fault_of(*given: Any, **members: Any) -> Fault:
+_RULES = members.rules(Fault)
+
+EFFECTS = tuple(name for name, rule in _RULES.items() if rule.effect)
+"""The effects of which a fault has one at most; `delay` and `bandwidth` go with any of them."""
+
+
+def fault_of(*given: Any, **given_members: Any) -> Fault:
     """A fault of a mark's or call's arguments: `on`, or a whole fault, first; the others by name.
 
     Raises OptionError for a name that it has not.
     """
-    if len(given) == 1 and isinstance(given[0], Fault) and not members:
+    if len(given) == 1 and isinstance(given[0], Fault) and not given_members:
         return given[0]
-    names = [each.name for each in dataclasses.fields(Fault)]
-    unknown = [name for name in members if name not in names]
+    unknown = [name for name in given_members if name not in _RULES]
     if unknown:
-        raise refused("what a fault has", unknown[0], f"one of {', '.join(names)}")
+        raise refused("what a fault has", unknown[0], f"one of {', '.join(_RULES)}")
     if len(given) > 1 or (given and not isinstance(given[0], str)):
         raise refused("what a fault is on", given, "one text, and everything else by its name")
-    return Fault(**({"on": given[0]} if given else {}) | members)
+    return Fault(**({"on": given[0]} if given else {}) | given_members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,77 +255,46 @@ class Scope:
 
     def to_json(self) -> dict[str, Any]:
         """The scope as plain data."""
-        return dataclasses.asdict(self)
+        return asdict(self)
 
 
-def _fits(pattern: str, value: str) -> bool:
-    return not pattern or fnmatch.fnmatchcase(value, pattern)
-
-
-def _is_given(value: object) -> bool:
+def _is_given(fault: Fault, effect: str) -> bool:
+    value = getattr(fault, effect)
     return value is not None and value is not False
 
 
-def _check(fault: Fault) -> None:
-    """Raise OptionError for a fault that cannot be."""
-    _check_on(fault.on)
-    given = [name for name in EFFECTS if _is_given(getattr(fault, name))]
+def _check_together(fault: Fault) -> None:
+    """Raise OptionError for members that each may be so, but not beside each other."""
+    given = [name for name in EFFECTS if _is_given(fault, name)]
     if len(given) > 1:
         raise refused("a fault", f"{given[0]} and {given[1]}", "one of them; make two faults of it")
     if not given and not fault.delay and fault.bandwidth is None:
         accepted = f"one of {', '.join(EFFECTS)}, or delay, or bandwidth"
         raise refused("a fault", "no effect", accepted)
-    if fault.status is not None and fault.status not in {each.value for each in HTTPStatus}:
-        raise refused("a fault's status", fault.status, "a status of HTTP, such as 503")
-    if fault.answer not in ANSWERS:
-        raise refused("a fault's answer", fault.answer, f"one of {', '.join(ANSWERS)}")
-    if fault.status is None and (
-        fault.body is not None or fault.retry_after is not None or fault.answer != "spec"
-    ):
-        raise refused("a fault", "a body, answer or retry_after alone", "its status too")
-    _check_numbers(fault)
-    _check_place("reset", fault.reset, (BEFORE, MIDDLE))
-    _check_place("truncate", fault.truncate, (MIDDLE,))
-    _check_headers(fault)
-
-
-def _check_on(on: str) -> None:
-    words = on.split()
-    methods = [word for word in words if word in METHODS]
-    routes = [word for word in words if word in ROUTES]
-    if len(methods) > 1 or len(routes) > 1 or len(methods) + len(routes) < len(words):
-        accepted = f"a method ({', '.join(METHODS)}), a route ({', '.join(ROUTES)}), or both"
-        raise refused("what a fault is on", on, accepted)
-
-
-def _check_numbers(fault: Fault) -> None:
-    for name, least in (("nth", 1), ("times", 1), ("retry_after", 0), ("delay", 0)):
-        value = getattr(fault, name)
-        if value is not None and (not isinstance(value, int | float) or value < least):
-            raise refused(f"a fault's {name}", value, f"a number of at least {least}")
     if fault.nth is not None and fault.times is not None:
         raise refused("a fault", "nth and times", "one of them")
-    if fault.bandwidth is not None and fault.bandwidth <= 0:
-        raise refused("a fault's bandwidth", fault.bandwidth, "more than 0 bytes per second")
-    if not 0 < fault.probability <= 1:
-        raise refused("a fault's probability", fault.probability, "more than 0, and 1 at most")
-    if fault.content_length == 0:
-        raise refused("a fault's content_length", 0, "the bytes by which it is wrong, such as -1")
+    if fault.answer in TOO_MANY and fault.status != HTTPStatus.TOO_MANY_REQUESTS:
+        raise refused("a fault's answer", fault.answer, "status=429 with it, of which it speaks")
 
 
-def _check_place(name: str, value: str | int | None, words: tuple[str, ...]) -> None:
-    if value is None or value in words or (isinstance(value, int) and value >= 0):
-        return
-    accepted = " or ".join(repr(word) for word in words)
-    raise refused(f"a fault's {name}", value, f"{accepted}, or a number of bytes")
+def _check_possible(fault: Fault) -> None:
+    """Raise OptionError for a fault that no request can meet."""
+    words = {*fault.on.split()}
+    for name, rule in _RULES.items():
+        value = getattr(fault, name)
+        possible = [
+            f"{method} {route}"
+            for route, methods in ENDPOINTS.items()
+            for method in methods
+            if value is None or value is False or rule.happens(value, method, route)
+        ]
+        if not any(words <= {*each.split()} for each in possible):
+            near = [each for each in possible if words & {*each.split()}] or possible
+            what = "what a fault is on" if name == "on" else f"what a fault with {name} is on"
+            raise refused(what, fault.on, " or ".join(near))
 
 
-def _check_headers(fault: Fault) -> None:
-    for name, value in fault.headers.items():
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or re.search(r"[\r\n]", value):
-            raise refused("a fault's headers", {name: value}, "names and values of HTTP headers")
-
-
-def refused(what: str, given: object, accepted: str) -> OptionError:
-    """The error for something that a test asked for and that cannot be."""
-    return OptionError(f"use {given!r} as {what}", "it cannot be carried out", f"give {accepted}")
+def _host_of(url: str) -> str:
+    """What may be told of a URL: object stores put a key into its query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

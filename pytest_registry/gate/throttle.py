@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_registry.gate.fault import ANSWERS, refused
+from pytest_registry.gate import members
+from pytest_registry.gate.fault import ANSWERS
+from pytest_registry.gate.members import member, refused
 
 CLASSES = ("read", "write", "delete", "referrers", "token")
 """The classes of requests that have a bucket each; lists of referrers are no reads."""
 
-_COUNTS = (*CLASSES, "pulls", "pushes", *(f"{name}_per_account" for name in CLASSES))
+_LIMIT = members.at_least(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +29,29 @@ class Throttle:
     `read`, `write`, `delete`, `referrers` and `token`: requests per minute of each class, in a
     bucket that holds one minute's worth and fills up evenly; the same with `_per_account` for each
     account. `answer` is the refusal's style (spec, azure, docker-hub, text, html, empty),
-    `retry_after` whether it says in seconds when to come back.
+    `retry_after` whether it says in seconds when to come back. Raises OptionError for what cannot
+    be, such as one without any limit.
     """
 
-    pulls: int | None = None
-    pushes: int | None = None
-    read: int | None = None
-    write: int | None = None
-    delete: int | None = None
-    referrers: int | None = None
-    token: int | None = None
-    read_per_account: int | None = None
-    write_per_account: int | None = None
-    delete_per_account: int | None = None
-    referrers_per_account: int | None = None
-    token_per_account: int | None = None
-    answer: str = "spec"
-    retry_after: bool = True
+    pulls: int | None = member(None, _LIMIT)
+    pushes: int | None = member(None, _LIMIT)
+    read: int | None = member(None, _LIMIT)
+    write: int | None = member(None, _LIMIT)
+    delete: int | None = member(None, _LIMIT)
+    referrers: int | None = member(None, _LIMIT)
+    token: int | None = member(None, _LIMIT)
+    read_per_account: int | None = member(None, _LIMIT)
+    write_per_account: int | None = member(None, _LIMIT)
+    delete_per_account: int | None = member(None, _LIMIT)
+    referrers_per_account: int | None = member(None, _LIMIT)
+    token_per_account: int | None = member(None, _LIMIT)
+    answer: str = member("spec", members.one_of(ANSWERS))
+    retry_after: bool = member(True, members.FLAG)
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise refused(f"a throttle's {name}", value, "a whole number of at least 1")
-        if self.answer not in ANSWERS:
-            raise refused("a throttle's answer", self.answer, f"one of {', '.join(ANSWERS)}")
+        members.check("a throttle", self)
+        if all(getattr(self, name) is None for name in LIMITS):
+            raise refused("a throttle", "no limit", f"one of {', '.join(LIMITS)}")
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Throttle:
@@ -67,6 +67,11 @@ class Throttle:
         value: int | None = getattr(self, f"{kind}_per_account" if each_account else kind)
         return value
 
+
+_RULES = members.rules(Throttle)
+
+LIMITS = tuple(name for name, rule in _RULES.items() if rule == _LIMIT)
+"""The members of which a throttle has one at least."""
 
 _AZURE = Throttle(
     pulls=10,
@@ -116,17 +121,15 @@ def throttle_of(
     **changes: Any,
 ) -> Throttle:
     """A preset, or none, with changes; the limits are the run's. Raises OptionError."""
-    if isinstance(preset, Throttle):
-        found = preset
-    elif preset is None:
-        found = Throttle()
-    elif preset == STRICT:
-        found = Throttle(pulls=pull_limit, pushes=push_limit)
-    elif preset in PRESETS:
-        found = PRESETS[preset]
-    else:
-        raise refused("a throttle", preset, f"one of {', '.join(NAMES)}")
-    unknown = changes.keys() - {each.name for each in dataclasses.fields(Throttle)}
+    unknown = sorted(changes.keys() - _RULES.keys())
     if unknown:
-        raise refused("a throttle's setting", sorted(unknown)[0], f"one of {', '.join(_COUNTS)}")
-    return dataclasses.replace(found, **changes)
+        raise refused("a throttle's setting", unknown[0], f"one of {', '.join(_RULES)}")
+    if isinstance(preset, Throttle):
+        return dataclasses.replace(preset, **changes)
+    if preset is None:
+        return Throttle(**changes)
+    if preset == STRICT:
+        return Throttle(**{"pulls": pull_limit, "pushes": push_limit} | changes)
+    if preset not in PRESETS:
+        raise refused("a throttle", preset, f"one of {', '.join(NAMES)}")
+    return dataclasses.replace(PRESETS[preset], **changes)

@@ -186,10 +186,31 @@ def test_strict_is_the_runs_own_limits() -> None:
     assert found == Throttle(pulls=7, pushes=None, answer="text")
 
 
-@pytest.mark.parametrize("changes", [{"read": 0}, {"answer": "xml"}, {"reads": 1}])
-def test_a_throttle_that_cannot_be_says_what_is_accepted(changes: dict[str, Any]) -> None:
-    with pytest.raises(OptionError):
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"read": 0}, "a whole number of at least 1"),
+        ({"read": True}, "a whole number of at least 1"),
+        ({"pulls": 1.5}, "a whole number of at least 1"),
+        ({"read": 1, "answer": "xml"}, "one of spec"),
+        ({"read": 1, "answer": None}, "one of spec"),
+        ({"read": 1, "retry_after": 5}, "True or False"),
+        ({"read": 1, "retry_after": "no"}, "True or False"),
+        ({"reads": 1}, "one of pulls, pushes, read"),
+        ({"retry_after": False}, "one of pulls, pushes, read"),
+        ({}, "one of pulls, pushes, read"),
+    ],
+)
+def test_a_throttle_that_cannot_be_says_what_is_accepted(
+    changes: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(OptionError, match=says):
         throttle_of(None, pull_limit=None, push_limit=None, **changes)
+
+
+def test_strict_is_refused_where_the_run_has_no_limits() -> None:
+    with pytest.raises(OptionError, match="no limit"):
+        throttle_of("strict", pull_limit=None, push_limit=None)
 
 
 def test_an_unknown_preset_is_refused_with_the_known_ones() -> None:
