@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -43,35 +42,30 @@ class Bucket:
 
 
 class Throttler:
-    """Carries out one throttle. Requests may come from many threads."""
+    """Carries out one throttle, for one request after another: see `admission`."""
 
     def __init__(self, throttle: Throttle, clock: Callable[[], float] = time.monotonic) -> None:
         self.throttle = throttle
         self._clock = clock
         self._buckets: dict[tuple[str, str | None], Bucket] = {}
-        self._lock = threading.Lock()
 
     def refuse(self, request: Request, running: Iterable[Request]) -> Response | None:
         """The 429 for one request too many; None if it may go on.
 
         `running` are the requests that are being answered, this one among them.
         """
-        with self._lock:
-            wait, why = self._wait(request, running)
-        return None if wait is None else self._answer(wait, why)
-
-    def _wait(self, request: Request, running: Iterable[Request]) -> tuple[float | None, str]:
-        at_once = self._too_many_at_once(request, running)
-        if at_once:
-            return TRY_AGAIN, at_once
-        kind = class_of(request)
-        buckets = self._buckets_of(kind, request)
-        missing = max((each.missing() for each in buckets), default=0.0)
+        too_many = self._too_many_at_once(request, running)
+        if too_many:
+            return self._answer(TRY_AGAIN, too_many)
+        missing = max((each.missing() for each in self._buckets_of(request)), default=0.0)
         if missing > 0:
-            return missing, f"{kind} requests per minute"
-        for each in buckets:
+            return self._answer(missing, f"{class_of(request)} requests per minute")
+        return None
+
+    def take(self, request: Request) -> None:
+        """Take the tokens of a request that goes on."""
+        for each in self._buckets_of(request):
             each.take()
-        return None, ""
 
     def _too_many_at_once(self, request: Request, running: Iterable[Request]) -> str:
         kind = operation_of(request)
@@ -81,7 +75,8 @@ class Throttler:
         found = at_once(each for each in running if operation_of(each) == kind)
         return f"{_PLURAL[kind]} at once" if found > limit else ""
 
-    def _buckets_of(self, kind: str, request: Request) -> list[Bucket]:
+    def _buckets_of(self, request: Request) -> list[Bucket]:
+        kind = class_of(request)
         account = None if request.account is None else request.account.name
         found = []
         for owner, each_account in ((None, False), (account or "", True)):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from pytest_registry.gate import control
+from pytest_registry.gate.admission import Admission
 from pytest_registry.gate.effects import Means, Meeting, carry_out
 from pytest_registry.gate.in_force import FaultInForce, ThrottleInForce
 from pytest_registry.gate.log import RequestLog
@@ -16,6 +18,13 @@ from pytest_registry.security.credentials import Credentials
 from pytest_registry.server import Proceed, Request, RequestRecord, Response
 
 _TOLD_TO_WAIT = frozenset({429, 503})
+
+
+class _Here(threading.local):
+    """What a thread keeps of its request until that is observed: notes, and how it is left."""
+
+    note: dict[str, Any] | None = None
+    leave: Callable[[], None] | None = None
 
 
 class Gate:
@@ -35,8 +44,8 @@ class Gate:
         self._means: Means | None = None
         self._faults: Mapping[str, FaultInForce] = {}
         self._throttles: Mapping[str, ThrottleInForce] = {}
-        self._running: dict[int, Request] = {}
-        self._here = threading.local()
+        self._admission = Admission()
+        self._here = _Here()
         self._workers: dict[str | None, str] = {None: ""}
         self._lock = threading.Lock()
 
@@ -66,8 +75,8 @@ class Gate:
 
     def intercept(self, request: Request, proceed: Proceed) -> Response:
         """Answer a request: as the registry does, unless a fault or a throttle meets it."""
+        self._here.note, self._here.leave = None, None
         if request.path.startswith(control.ROOT):
-            self._here.note = None
             return control.answer(self, request)
         note: dict[str, Any] = {}
         self._here.note = note
@@ -84,11 +93,11 @@ class Gate:
 
     def observe(self, record: RequestRecord) -> None:
         """Write down a finished request, in the thread that answered it."""
-        note = getattr(self._here, "note", None)
-        self._running.pop(threading.get_ident(), None)
-        if note is None:
-            return
-        self._log.add(record, self._worker(record.account), note)
+        note, leave = self._here.note, self._here.leave
+        if leave is not None:
+            leave()
+        if note is not None:
+            self._log.add(record, self._worker(record.account), note)
 
     def _worker(self, account: str | None) -> str:
         """The worker whose account it is, looked up again only for an account that is new."""
@@ -100,19 +109,16 @@ class Gate:
     def _through_rules(self, request: Request, proceed: Proceed, note: dict[str, Any]) -> Response:
         if self._login and request.account is None and request.route != "token":
             return proceed(request)
-        me = threading.get_ident()
-        self._running[me] = request
-        try:
-            for throttle in self._throttles.values():
-                refused = throttle.refuse(request, list(self._running.values()))
-                if refused is not None:
-                    note["fault"] = THROTTLED
-                    self._running.pop(me)
-                    return refused
-            return self._through_faults(request, proceed, note)
-        except BaseException:
-            self._running.pop(me, None)  # nobody will observe it
-            raise
+        throttles = [*self._throttles.values()]
+        with ExitStack() as stack:
+            refused = stack.enter_context(self._admission.of(request, throttles[::-1]))
+            if refused is not None:
+                note["fault"] = THROTTLED
+                return refused
+            response = self._through_faults(request, proceed, note)
+            # It is being answered until its end is observed, if nothing was raised.
+            self._here.leave = stack.pop_all().close
+            return response
 
     def _through_faults(self, request: Request, proceed: Proceed, note: dict[str, Any]) -> Response:
         """Answer with every fault that is due: the latest is the first to have its way.

@@ -84,11 +84,19 @@ class ThrottleInForce:
     scope: Scope
 
     def refuse(self, request: Request, running: Iterable[Request]) -> Response | None:
-        """The 429 for one request too many; None if it may go on."""
+        """The 429 for one request too many; None if it may go on.
+
+        `running` are the requests that are being answered, this one among them.
+        """
         if not in_scope(self.scope, request):
             return None
         mine = [each for each in running if in_scope(self.scope, each)]
         return self.throttler.refuse(request, mine)
+
+    def take(self, request: Request) -> None:
+        """Take the tokens that a request costs which goes on."""
+        if in_scope(self.scope, request):
+            self.throttler.take(request)
 
 
 def in_scope(scope: Scope, request: Request) -> bool:

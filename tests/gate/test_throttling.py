@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,9 +15,13 @@ import pytest
 from pytest_registry.errors import OptionError
 from pytest_registry.gate.buckets import Bucket, Throttler, class_of
 from pytest_registry.gate.fault import Scope
+from pytest_registry.gate.gate import Gate
+from pytest_registry.gate.in_force import ThrottleInForce
+from pytest_registry.gate.log import RequestLog
+from pytest_registry.gate.passing import Nothing
 from pytest_registry.gate.throttle import CLASSES, NAMES, PRESETS, Throttle, throttle_of
 from pytest_registry.security.credentials import Credentials
-from pytest_registry.server import Request
+from pytest_registry.server import Request, Response
 from pytest_registry.server.authentication import Account
 
 if TYPE_CHECKING:
@@ -21,8 +30,8 @@ else:
     Gated = Any
 
 WORKER = Credentials("pytest-gw1", "the run's password")
-SLOW = 256_000 * 2
-"""Bytes per second: the blob takes half a second."""
+SLOW = 1000
+"""Bytes per second: the blob takes longer than any test."""
 
 
 def test_one_request_too_many_is_told_when_to_come_back(gated: Gated) -> None:
@@ -85,53 +94,120 @@ def test_each_account_has_its_share(gated: Gated) -> None:
         assert gated.as_(WORKER).ask("GET", gated.blob).status == 200
 
 
-def statuses_at_once(gated: Gated, count: int, agents: str) -> list[int]:
-    """The statuses of so many slow GETs of one blob at the same time, sorted."""
-    found: list[int] = []
+@contextlib.contextmanager
+def begun(gated: Gated, path: str, agent: str = "tool") -> Iterator[int]:
+    """The status of a GET whose body comes as slowly as its fault says: it goes on until the end.
 
-    def pull(number: int) -> None:
-        agent = agents.format(number)
-        found.append(gated.ask("GET", gated.blob, user_agent=agent).status)
+    Whoever has the status knows that it was let in: nothing depends on threads that overlap.
+    """
+    connection = http.client.HTTPConnection(gated.server.host, timeout=30)
+    headers = {"Authorization": gated.credentials.basic, "User-Agent": agent}
+    connection.request("GET", path, headers=headers)
+    response = connection.getresponse()
+    try:
+        yield response.status
+    finally:
+        response.close()
+        connection.close()
 
-    threads = [threading.Thread(target=pull, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return sorted(found)
+
+def wait_for_log(gated: Gated, count: int) -> None:
+    """Wait until so many requests are over."""
+    deadline = time.monotonic() + 30
+    while len(gated.requests) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("agents", ["tool", "tool {}"])
 def test_more_pulls_at_once_than_the_limit_are_refused(gated: Gated, agents: str) -> None:
     with gated.throttle(pulls=2), gated.fault(on="GET blob", bandwidth=SLOW):
-        assert statuses_at_once(gated, 4, agents) == [200, 200, 429, 429]
-        assert statuses_at_once(gated, 2, agents) == [200, 200]
+        for _ in range(2):
+            gated.log.write_bytes(b"")
+            with contextlib.ExitStack() as stack:
+                statuses = [
+                    stack.enter_context(begun(gated, gated.blob, agents.format(number)))
+                    for number in range(4)
+                ]
+            assert statuses == [200, 200, 429, 429]
+            wait_for_log(gated, 4)
 
 
 def test_the_parts_of_one_pull_are_one_pull(gated: Gated) -> None:
-    other = "/v2/team/app/manifests/latest"
-    with gated.throttle(pulls=1), gated.fault(on="GET blob", bandwidth=SLOW):
-        pulling = threading.Thread(target=gated.ask, args=("GET", gated.blob))
-        pulling.start()
-        while pulling.is_alive():
-            assert gated.ask("GET", other).status == 200
-        pulling.join()
+    with (
+        gated.throttle(pulls=1),
+        gated.fault(on="GET blob", bandwidth=SLOW),
+        begun(gated, gated.blob) as status,
+    ):
+        assert status == 200
+        assert gated.ask("GET", gated.manifest, user_agent="tool").status == 200
 
 
 def test_more_pushes_at_once_than_the_limit_are_refused(gated: Gated) -> None:
-    found: list[int] = []
+    connection = http.client.HTTPConnection(gated.server.host, timeout=30)
+    connection.putrequest("PUT", "/v2/team/app0/manifests/latest")
+    headers = {"Content-Length": "2", "Expect": "100-continue"}
+    for name, value in (headers | {"Authorization": gated.credentials.basic}).items():
+        connection.putheader(name, value)
+    with gated.throttle(pushes=1):
+        connection.endheaders()
+        asked_for_its_body = b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert connection.sock.recv(len(asked_for_its_body)) == asked_for_its_body
+        for number in (1, 2):
+            path = f"/v2/team/app{number}/manifests/latest"
+            assert gated.ask("PUT", path, b"{}").status == 429
+        connection.send(b"{}")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read() != b"") == (400, True)
+        assert gated.ask("PUT", "/v2/team/app3/manifests/latest", b"{}").status == 400
+    connection.close()
 
-    def push(number: int) -> None:
-        path = f"/v2/team/app{number}/manifests/latest"
-        found.append(gated.ask("PUT", path, b"{}").status)
 
-    with gated.throttle(pushes=1), gated.fault(on="PUT manifest", delay=0.5):
-        threads = [threading.Thread(target=push, args=(number,)) for number in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert sorted(found) == [400, 429, 429]
+class MeetingPlace(Scope):
+    """Holds every request, and lets two be looked at together where that is possible."""
+
+    both = threading.Barrier(2)
+
+    def holds(self, account: str | None, repository: str) -> bool:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self.both.wait(0.2)
+        return super().holds(account, repository)
+
+
+def test_of_two_that_come_at_the_same_time_one_is_refused(tmp_path: Path) -> None:
+    gate = Gate(Credentials("pytest", "secret"), RequestLog(tmp_path / "log"))
+    gate.put("meet", ThrottleInForce(Throttler(Throttle(read=9)), MeetingPlace()))
+    gate.put("limit", ThrottleInForce(Throttler(Throttle(pulls=1)), MeetingPlace()))
+    answered = threading.Barrier(2)
+    statuses = []
+
+    def proceed(_: Request) -> Response:
+        return Response(200)
+
+    def ask() -> None:
+        statuses.append(gate.intercept(a_request("GET", "blob"), proceed).status)
+        answered.wait(30)  # neither is over before both were decided
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(statuses) == [200, 429]
+
+
+def test_what_one_throttle_refuses_costs_no_token_of_another(gated: Gated) -> None:
+    with gated.throttle(read=2), gated.throttle(Scope("pytest-gw1"), read=1):
+        worker = gated.as_(WORKER)
+        assert [worker.ask("GET", gated.blob).status for _ in range(3)] == [200, 429, 429]
+        assert [gated.ask("GET", gated.blob).status for _ in range(2)] == [200, 429]
+
+
+def a_request(method: str, route: str) -> Request:
+    """A request of the run's own account that was recognised and has no body."""
+    request = Request(method, "/", "", headers={}, body=Nothing(), base_url="")
+    request.route, request.account = route, Account("pytest")
+    return request
 
 
 def test_a_bucket_fills_up_evenly_and_holds_a_minute() -> None:
@@ -151,11 +227,11 @@ def test_a_bucket_fills_up_evenly_and_holds_a_minute() -> None:
 
 
 def test_the_token_endpoint_has_a_bucket() -> None:
-    request = Request("GET", "/oauth2/token", "", headers={}, body=None, base_url="")  # type: ignore[arg-type]
-    request.route, request.account = "token", Account("pytest")
+    request = a_request("GET", "token")
     throttler = Throttler(Throttle(token=1), clock=lambda: 0.0)
     assert class_of(request) == "token"
     assert throttler.refuse(request, [request]) is None
+    throttler.take(request)
     refused = throttler.refuse(request, [request])
     assert refused is not None
     assert refused.headers["Retry-After"] == "60"
