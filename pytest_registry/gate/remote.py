@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from pytest_registry.gate.throttle import Throttle
 
 if TYPE_CHECKING:
     import ssl
+    from http.client import HTTPConnection
 
 ROOT = "/_pytest_registry"
 ANSWER_TIMEOUT = 10.0
@@ -76,38 +77,57 @@ class RemoteGate:
     def fault(self, fault: Fault, scope: Scope) -> Iterator[ActiveFault]:
         """Have a fault while the context lasts; raises RegistryEnded, StateError."""
         path = f"faults/{secrets.token_hex(8)}"
-        self._ask("PUT", path, {"rule": fault.to_json(), "scope": scope.to_json()})
-        active = ActiveFault(fault, lambda: self._ask("GET", path))
-        try:
-            yield active
-        finally:
-            active._end(self._ask("DELETE", path))
+        with closing(self._put(path, fault, scope)):
+            active = ActiveFault(fault, lambda: self._ask("GET", path))
+            try:
+                yield active
+            finally:
+                active._end(self._ask("DELETE", path))
 
     @contextmanager
     def throttle(self, throttle: Throttle, scope: Scope) -> Iterator[None]:
         """Throttle while the context lasts; raises RegistryEnded, StateError."""
         path = f"throttles/{secrets.token_hex(8)}"
-        self._ask("PUT", path, {"rule": throttle.to_json(), "scope": scope.to_json()})
-        try:
-            yield
-        finally:
-            self._ask("DELETE", path)
+        with closing(self._put(path, throttle, scope)):
+            try:
+                yield
+            finally:
+                self._ask("DELETE", path)
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    def _put(self, path: str, rule: Fault | Throttle, scope: Scope) -> HTTPConnection:
+        """Have a rule as long as the connection is open that is returned: see `control`."""
+        content = json.dumps({"rule": rule.to_json(), "scope": scope.to_json()}).encode()
+        connection = self._connection()
+        try:
+            self._answer(connection, "PUT", path, content)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _ask(self, method: str, path: str) -> Any:
+        with closing(self._connection()) as connection:
+            return json.loads(self._answer(connection, method, path))
+
+    def _connection(self) -> HTTPConnection:
         import http.client
 
-        context = self._reach.tls()
-        connection = (
-            http.client.HTTPConnection(self._reach.host, timeout=ANSWER_TIMEOUT)
-            if context is None
-            else http.client.HTTPSConnection(
-                self._reach.host, timeout=ANSWER_TIMEOUT, context=context
-            )
-        )
+        host, tls = self._reach.host, self._reach.tls()
+        if tls is None:
+            return http.client.HTTPConnection(host, timeout=ANSWER_TIMEOUT)
+        return http.client.HTTPSConnection(host, timeout=ANSWER_TIMEOUT, context=tls)
+
+    def _answer(
+        self, connection: HTTPConnection, method: str, path: str, content: bytes | None = None
+    ) -> bytes:
+        """Ask, and read the answer; the last byte of a body that `content` begins stays owed."""
+        import http.client
+
         asked = f"tell the registry what shall go wrong ({method} {path.partition('/')[0]})"
+        headers = {"Authorization": f"Bearer {self._reach.key}"}
+        if content is not None:
+            headers["Content-Length"] = str(len(content) + 1)
         try:
-            content = None if body is None else json.dumps(body)
-            headers = {"Authorization": f"Bearer {self._reach.key}"}
             connection.request(method, f"{ROOT}/{path}", content, headers)
             response = connection.getresponse()
             text = response.read()
@@ -115,8 +135,6 @@ class RemoteGate:
             if (end := self._reach.find_end(asked)) is not None:
                 raise end from error
             raise StateError(asked, str(error) or type(error).__name__) from error
-        finally:
-            connection.close()
         if response.status >= HTTPStatus.BAD_REQUEST:
             raise StateError(asked, f"it answered {response.status}: {text[:500]!r}")
-        return json.loads(text) if text else None
+        return text

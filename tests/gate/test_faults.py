@@ -288,33 +288,3 @@ def test_workers_do_not_meet_each_others_faults(gated: Gated) -> None:
         assert gated.ask("GET", gated.blob).status == 200
         assert gated.as_(OTHER).ask("GET", "/v2/test-mine-1/x/manifests/1").status == 500
         assert gated.as_(OTHER).ask("GET", "/v2/test-mine-12/x/manifests/1").status == 404
-
-
-# Who may ask for faults, and for which ----------------------------------------------------------
-
-
-@pytest.mark.parametrize("login", ["", "Basic eDp5", "Bearer x", "Bearer", "Bearer é", RUN.basic])
-@pytest.mark.parametrize("kind", ["faults", "throttles"])
-def test_only_who_has_the_gates_key_may_steer_it(gated: Gated, kind: str, login: str) -> None:
-    rule = {"status": 500} if kind == "faults" else {"read": 1}
-    body = json.dumps({"rule": rule, "scope": {}}).encode()
-    path = f"/_pytest_registry/{kind}/x"
-    assert gated.ask("PUT", path, body, login=login).status == 404
-    assert [gated.ask("GET", gated.blob).status for _ in range(2)] == [200, 200]
-    assert gated.ask("PUT", path, body, login=f"Bearer {gated.key}").status == 201
-    refused = [gated.ask(method, path, login=login).status for method in ("GET", "DELETE")]
-    assert refused == [404, 404]
-    assert [gated.ask("GET", gated.blob).status for _ in range(2)][1] in (500, 429)
-
-
-def test_what_tells_the_gate_is_not_in_the_log(gated: Gated) -> None:
-    with gated.fault(on="HEAD", status=500):
-        pass
-    assert gated.requests == []
-
-
-@pytest.mark.parametrize("rule", [{"status": 1}, {"nonsense": 1}, [], {"on": "blobs", "status": 1}])
-def test_a_rule_that_cannot_be_is_refused_by_the_server_too(gated: Gated, rule: object) -> None:
-    body = json.dumps({"rule": rule, "scope": {}}).encode()
-    login = f"Bearer {gated.key}"
-    assert gated.ask("PUT", "/_pytest_registry/faults/x", body, login=login).status == 400
