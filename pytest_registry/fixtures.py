@@ -231,15 +231,21 @@ def registry_faults(
 
     `@pytest.mark.registry_fault("GET blob", nth=2, status=503)`: see `registry.faults` for having
     one during a part of a test, and `pytest_registry.Fault` for all that can go wrong. They meet
-    the requests of this test only: those of this worker's account and those to its
-    `registry_namespace`. Each has `hits`, how many requests it met.
+    the requests of this test only, those of this worker's account and those to its
+    `registry_namespace`, unless `everywhere=True`. Each has `hits`, how many requests it met.
+    Where several are due, the closest mark's decides first.
     """
-    from pytest_registry.gate.fault import fault_of
+    from pytest_registry.gate.fault import marked
 
     marks = request.node.iter_markers("registry_fault")
+    found = [marked(*mark.args, **mark.kwargs) for mark in marks]
     with ExitStack() as stack:
-        faults = [fault_of(*mark.args, **mark.kwargs) for mark in marks]
-        yield [stack.enter_context(registry.faults(fault))[0] for fault in faults]
+        # The closest mark's comes last, for the latest fault decides first.
+        active = [
+            stack.enter_context(registry.faults(fault, everywhere=everywhere))[0]
+            for fault, everywhere in reversed(found)
+        ]
+        yield active[::-1]
 
 
 @pytest.fixture(scope="session")

@@ -236,6 +236,16 @@ def fault_of(*given: Any, **given_members: Any) -> Fault:
     return Fault(**({"on": given[0]} if given else {}) | given_members)
 
 
+def marked(*given: Any, everywhere: bool = False, **given_members: Any) -> tuple[Fault, bool]:
+    """The fault of a mark, and whether it is to meet the requests of other tests too.
+
+    Raises OptionError as `fault_of` does.
+    """
+    if not members.is_flag(everywhere):
+        raise refused("a fault's everywhere", everywhere, members.FLAG.accepted)
+    return fault_of(*given, **given_members), everywhere
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Whose requests a fault or throttle meets: one worker's account, or one test's repositories.

@@ -36,6 +36,12 @@ IN_ONE_TEST = """
         assert [each.hits for each in registry_faults] == [2, 1]
         registry.requests.assert_backed_off()
 
+    @pytest.mark.registry_fault("GET base", status=502)
+    @pytest.mark.registry_fault(Fault("GET base", status=503), everywhere=True)
+    def test_with_marks_of_which_the_closest_decides(registry, registry_faults):
+        assert registry.http.get(registry.url + "/v2/").status_code == 503
+        assert [each.hits for each in registry_faults] == [1, 0]
+
     def test_the_log_begins_anew_with_each_test(registry):
         assert not registry.requests
         registry.repositories()
@@ -63,8 +69,37 @@ def test_a_test_makes_the_registry_fail_and_sees_what_happened(
 ) -> None:
     pytester.makepyfile(IN_ONE_TEST)
     result = pytester.runpytest_subprocess(EMBEDDED)
-    result.assert_outcomes(passed=6)
+    result.assert_outcomes(passed=7)
     result.stdout.re_match_lines([r"^\d+ requests, .* in, .* out, 1 throttled, \d+ faulty$"])
+
+
+def test_a_mark_holds_everywhere_where_it_says_so(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def statuses(registry):
+            others = registry.account(pull="*")
+            return [each.http.get(f"{each.url}/v2/").status_code for each in (registry, others)]
+
+        @pytest.mark.registry_fault("GET base", status=503, everywhere=True)
+        def test_everywhere(registry, registry_faults):
+            assert statuses(registry) == [503, 503]
+            assert registry_faults[0].hits == 2
+
+        @pytest.mark.registry_fault("GET base", status=503)
+        def test_here(registry):
+            assert statuses(registry) == [503, 200]
+
+        @pytest.mark.registry_fault("GET base", status=503, everywhere="gw1")
+        def test_neither(registry): pass
+        """
+    )
+    result = pytester.runpytest_subprocess(EMBEDDED, "-n1")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["*could not use 'gw1' as a fault's everywhere*"])
 
 
 @pytest.mark.parametrize("options", [("--registry-auth=bearer",), ("--registry-tls=on",)])
