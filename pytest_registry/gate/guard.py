@@ -46,7 +46,7 @@ class Guard:
         login: bool = True,
     ) -> None:
         self._accounts = settings.accounts()
-        self._log = RequestLog(log)
+        self._log = RequestLog(log, credentials.secrets)
         self._store = ObjectStore(settings)
         login = login and not isinstance(self._accounts, OpenToAll)
         self.gate = Gate(credentials, self._log, login=login)

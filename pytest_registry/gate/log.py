@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from typing import Any
 
+from pytest_registry.security.credentials import redacted
 from pytest_registry.server import RequestRecord
 
 
 class RequestLog:
-    """The file that requests are appended to; `report.traffic` reads it."""
+    """The file that requests are appended to; `report.traffic` reads it.
 
-    def __init__(self, path: Path) -> None:
+    None of `secrets` stands in it, though a client may put its password into its user agent.
+    """
+
+    def __init__(self, path: Path, secrets: Sequence[str] = ()) -> None:
+        self._secrets = secrets
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def add(self, record: RequestRecord, worker: str, notes: Mapping[str, Any]) -> None:
         """Append one request. Whoever looks afterwards finds it: nothing is kept back."""
+        if any(each in record.user_agent for each in self._secrets):
+            record = record._replace(user_agent=redacted(record.user_agent, self._secrets))
         # One write in append mode: lines of threads that write at the same time do not mix.
         os.write(self._descriptor, line_of(record, worker, notes).encode("ascii"))
 

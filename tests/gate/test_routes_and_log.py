@@ -108,3 +108,14 @@ def test_neither_a_query_nor_a_login_is_written_down(gated: Gated) -> None:
     assert secret not in written
     assert Credentials("somebody", secret).basic.partition(" ")[2] not in written
     assert {"path", "status", "account"} <= json.loads(written.splitlines()[0]).keys()
+
+
+def test_the_runs_password_does_not_stand_in_the_log_as_a_user_agent(gated: Gated) -> None:
+    password = gated.credentials.password
+    for agent in (f"tool/1 ({password})", f"tool/1 {gated.credentials.basic}", "tool/1 (x)"):
+        gated.ask("GET", "/v2/", user_agent=agent)
+    first, second, third = (each.user_agent for each in gated.requests)
+    assert (first, third) == ("tool/1 (***)", "tool/1 (x)")
+    assert second.startswith("tool/1 Basic ")
+    assert "***" in second
+    assert password not in gated.log.read_text()
