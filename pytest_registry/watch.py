@@ -216,6 +216,7 @@ class Watched:
         `with registry.faults("GET blob", nth=2, status=503) as fault:` and then `fault.hits`; the
         keywords are those of `Fault`. `registry.faults(Fault(...), Fault(...))` has several
         and gives a list. They meet this test's requests only (see `requests`) unless `everywhere`.
+        Where several are due, the latest decides first, and those that only slow down add to it.
         Raises OptionError, Unsupported.
         """
         from pytest_registry.gate.fault import fault_of

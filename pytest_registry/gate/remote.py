@@ -55,7 +55,7 @@ class ActiveFault:
 
     @property
     def hits(self) -> int:
-        """How many requests it met."""
+        """On how many requests it was carried out; not where another fault had ended them."""
         return self._counts()["hits"]
 
     def _counts(self) -> dict[str, int]:
