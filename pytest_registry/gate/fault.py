@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from pytest_registry.gate import members
 from pytest_registry.gate.members import Rule, member, refused
+from pytest_registry.report import selector
+from pytest_registry.report.selector import Selector
 
 _READ = ("GET", "HEAD")
 ENDPOINTS: Mapping[str, tuple[str, ...]] = {
@@ -25,11 +27,6 @@ ENDPOINTS: Mapping[str, tuple[str, ...]] = {
     "base": _READ,
 }
 """The methods of each route, as the server's route table has them; `base` is `/v2/` itself."""
-
-ROUTES = tuple(ENDPOINTS)
-"""What `Fault.on` can name."""
-
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 ANSWERS = ("spec", "azure", "docker-hub", "text", "html", "empty")
 """How a refusal's body is written: the specification's JSON; Azure's and Docker Hub's own texts;
@@ -55,14 +52,7 @@ def _fits_nothing(pattern: str) -> bool:
     return _fits(pattern, "")
 
 
-def _is_on(value: object) -> bool:
-    words = value.split() if isinstance(value, str) else ["?"]
-    methods = [word for word in words if word in METHODS]
-    routes = [word for word in words if word in ROUTES]
-    return len(methods) <= 1 and len(routes) <= 1 and len(methods) + len(routes) == len(words)
-
-
-_ON = Rule(f"a method ({', '.join(METHODS)}), a route ({', '.join(ROUTES)}), or both", _is_on)
+_ON = Rule(selector.ACCEPTED, lambda value: Selector.of(value) is not None)
 _REPOSITORY = replace(
     members.TEXT,
     routes=("blob", "manifest", "upload", "tags", "referrers", "token"),
@@ -168,12 +158,16 @@ class Fault:
     @property
     def method(self) -> str:
         """The method that `on` names; empty for all."""
-        return next((word for word in self.on.split() if word in METHODS), "")
+        return self._selector.method
 
     @property
     def route(self) -> str:
         """The route that `on` names; empty for all."""
-        return next((word for word in self.on.split() if word in ROUTES), "")
+        return self._selector.route
+
+    @property
+    def _selector(self) -> Selector:
+        return Selector.parse(self.on, "what a fault is on")
 
     @property
     def effect(self) -> str:
@@ -183,9 +177,8 @@ class Fault:
     def matches(self, method: str, route: str, repository: str, reference: str) -> bool:
         """Whether it is about such a request, whatever its count."""
         return (
-            self.method in ("", method)
+            self._selector.holds(method, route)
             and self._can_happen_to(method, route)
-            and self.route in ("", route)
             and _fits(self.repository, repository)
             and _fits(self.reference, reference)
         )

@@ -27,11 +27,19 @@ class Selector(NamedTuple):
         Nothing is guessed: `get`, `blobs` or a second route would otherwise mean no request at all,
         and whoever asserts that there is none would be told so.
         """
+        selector = cls.of(text)
+        if selector is None:
+            raise refused(what, text, ACCEPTED)
+        return selector
+
+    @classmethod
+    def of(cls, text: object) -> Selector | None:
+        """What the text means; None where it is none that is accepted."""
         words = text.split() if isinstance(text, str) else ["?"]
         methods = [word for word in words if word in METHODS]
         routes = [word for word in words if word in ROUTES]
         if len(methods) > 1 or len(routes) > 1 or len(methods) + len(routes) < len(words):
-            raise refused(what, text, ACCEPTED)
+            return None
         return cls("".join(methods), "".join(routes))
 
     def holds(self, method: str, route: str) -> bool:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_registry.gate.fault import METHODS, ROUTES
 from pytest_registry.oci.media_types import OCI_MANIFEST
 from pytest_registry.oci.names import digest_of
+from pytest_registry.report.selector import METHODS, ROUTES
 from pytest_registry.security.credentials import Credentials
 
 if TYPE_CHECKING:
