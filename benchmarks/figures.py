@@ -1,6 +1,6 @@
-"""Write the figures of benchmarks/README.md: `python -m benchmarks.figures DIR`.
+"""Measure everything and write the figures of benchmarks/README.md: `python -m benchmarks.figures`.
 
-DIR has the benchmarks' JSON, which is what `python -m benchmarks.all --json DIR` wrote.
+With a directory, only write them from its JSON, as `python -m benchmarks.all --json DIR` left it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,32 +16,72 @@ from typing import Any
 from benchmarks.all import NAMES
 
 README = Path(__file__).with_name("README.md")
+MEASURED = README.parents[1] / "build" / "benchmarks"
+COLUMNS = ("what", "ours", "peer", "peer's", "ratio", "interval", "rounds", "bar", "verdict")
 MARKED = re.compile(r"(<!-- figures: .*? -->\n).*?(<!-- end figures -->)", re.DOTALL)
 
 
 def table(results: list[dict[str, Any]]) -> str:
     """All rows and facts of the benchmarks, with the machine named."""
     lines = [f"Measured on: {results[0]['machine']}. A ratio is ours by the peer's.", ""]
-    lines += ["| what | ours | peer | peer's | ratio | spread |", "| --- " * 6 + "|"]
+    lines += [_line(*COLUMNS), "| --- " * len(COLUMNS) + "|"]
     for result in results:
-        lines.append(f"| **{result['benchmark']}** | | | | | |")
+        lines.append(_line(f"**{result['benchmark']}**"))
         lines += [_row(row) for row in result["rows"]]
-        lines += [f"| {fact['what']} | {_shown(fact)} | | | | |" for fact in result["facts"]]
+        lines += [_fact(fact) for fact in result["facts"]]
     return "\n".join(lines)
+
+
+def shown_rows(text: str) -> list[tuple[str, ...]]:
+    """What a table has without its figures: the header; what, which peer, which bar of each row."""
+    rows = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("| ") and not line.startswith("| ---")
+    ]
+    what, peer, bar = (COLUMNS.index(name) for name in ("what", "peer", "bar"))
+    header, *others = rows
+    if tuple(header) != COLUMNS:
+        return [tuple(header)]
+    return [COLUMNS, *((row[what], row[peer], row[bar]) for row in others)]
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |" + " |" * (len(COLUMNS) - len(cells))
 
 
 def _row(row: dict[str, Any]) -> str:
     ours, theirs = statistics.median(row["ours"]), statistics.median(row["theirs"])
-    unit = row["unit"]
+    unit, rounds = row["unit"], len(row["ours"])
     low, high = row["interval"]
-    return (
-        f"| {row['what']} | {_number(ours)} {unit} | {row['peer']} | {_number(theirs)} {unit}"
-        f" | {row['ratio']:.2f} | {low:.2f} to {high:.2f} |"
+    return _line(
+        row["what"],
+        f"{_number(ours)} {unit}",
+        row["peer"],
+        f"{_number(theirs)} {unit}",
+        _number(row["ratio"]),
+        f"{_number(low)} to {_number(high)}" if rounds > 1 else "",
+        str(rounds),
+        _bar(row["bar"], "at least" if row["more_is_better"] else "at most"),
+        _verdict(row),
     )
 
 
-def _shown(fact: dict[str, Any]) -> str:
-    return f"{_number(fact['value'])} {fact['unit']}"
+def _fact(fact: dict[str, Any]) -> str:
+    shown = f"{_number(fact['value'])} {fact['unit']}".strip()
+    bar = _bar(fact["at_most"], "at most") or _bar(fact["goal"], "goal: at most")
+    return _line(fact["what"], shown, "", "", "", "", str(fact["rounds"]), bar, _verdict(fact))
+
+
+def _bar(bar: float | None, side: str) -> str:
+    return "" if bar is None else f"{side} {_number(bar)}"
+
+
+def _verdict(figure: dict[str, Any]) -> str:
+    """Nothing where there is no bar; in bold what is not kept, or nobody would find it."""
+    verdict: str = figure["verdict"]
+    shown = {"no bar": "", "kept": "kept"}
+    return shown.get(verdict, f"**{verdict}**")
 
 
 def _number(value: float) -> str:
@@ -48,8 +89,11 @@ def _number(value: float) -> str:
 
 
 def main() -> int:
-    """Replace what stands between the markers."""
-    directory = Path(sys.argv[1])
+    """Replace what stands between the markers; a missed bar is shown, and is no reason not to."""
+    directory = Path(sys.argv[1]) if sys.argv[1:] else MEASURED
+    if not sys.argv[1:]:
+        command = [sys.executable, "-m", "benchmarks.all", "--json", str(directory)]
+        subprocess.run(command, check=False)
     results = [json.loads((directory / f"{name}.json").read_text()) for name in NAMES]
     text, count = MARKED.subn(
         lambda found: f"{found[1]}{table(results)}\n{found[2]}", README.read_text()

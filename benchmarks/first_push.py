@@ -58,24 +58,30 @@ def measured(workers: int, times: int, own: Mapping[str, Peer], peers: Sequence[
     ]
 
 
+def measure(*, short: bool) -> Result:
+    """All figures beside the peers'."""
+    fixtures = docker_registry_fixtures()
+    session(fixtures, "nginx")  # it writes the byte code
+    peers = [BY_HAND, fixtures] + ([] if short else [TESTCONTAINERS])
+    times, workers = (3, 4) if short else (5, WORKERS)
+    with kept_registry(CONTAINER) as kept:
+        own = {"embedded": EMBEDDED, "container": CONTAINER, "warm": kept}
+        if short:  # benchmarks.start has the container
+            del own["container"]
+        rows = measured(1, times, own, peers)
+        rows += measured(workers, times, own, (BY_HAND,))
+    return Result("First pushed nginx", rows)
+
+
 def main() -> int:
     """Measure and report."""
     asked = arguments(__doc__)
     if not has_engine():
         print("no docker engine with the images of tools/engine answers", file=sys.stderr)
         return 2
-    fixtures = docker_registry_fixtures()
-    session(fixtures, "nginx")  # it writes the byte code
-    peers = [BY_HAND, fixtures] + ([] if asked.short else [TESTCONTAINERS])
-    times, workers = (3, 4) if asked.short else (5, WORKERS)
-    with kept_registry(CONTAINER) as kept:
-        own = {"embedded": EMBEDDED, "container": CONTAINER, "warm": kept}
-        if asked.short:  # benchmarks.start has the container
-            del own["container"]
-        rows = measured(1, times, own, peers)
-        rows += measured(workers, times, own, (BY_HAND,))
+    result = measure(short=asked.short)
     print(NOT_WITH_WORKERS)
-    return report(Result("First pushed nginx", rows), asked.json)
+    return report(result, asked.json)
 
 
 if __name__ == "__main__":

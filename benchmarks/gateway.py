@@ -3,8 +3,8 @@
     python -m benchmarks.gateway [--short] [--json PATH]
 
 The gateway stands before the very registry that it is compared with: a registry container as the
-container engine starts it, where there is one, and Debian's docker-registry as a process, which
-no proxy of an engine slows down. The embedded registry runs twice: with the log of requests,
+container engine starts it, and Debian's docker-registry as a process, which no proxy of an engine
+slows down. The embedded registry runs twice: with the log of requests,
 and with the plain access log that this replaces. All in turns, in one run. MB are 10^6 bytes.
 """
 
@@ -56,33 +56,42 @@ FULL = Size(rounds=60, blob=48 << 20, seconds=0.3)
 SHORT = Size(rounds=12, blob=48 << 20, seconds=0.2)
 
 CONTAINER = "registry container"
+NAMES = {"gateway": "gateway", "logged": "embedded", "quiet": "embedded, without the log"}
+"""What the kinds of our servers are called."""
 
 
 def main() -> int:
     """Measure, print, and say by the exit status whether the bars are kept."""
     asked = arguments(__doc__)
+    if not has_engine():
+        print("no docker engine with the images of tools/engine answers", file=sys.stderr)
+        return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # else the container would stay
-    size = SHORT if asked.short else FULL
+    with tempfile.TemporaryDirectory() as directory:
+        result = measure(SHORT if asked.short else FULL, Path(directory))
+    return report(result, asked.json)
+
+
+def measure(size: Size, place: Path) -> Result:
+    """All figures, each registry beside the one that it is compared with."""
     body = memoryview(os.urandom(size.blob))
     digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
-    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as stack:
-        place = Path(directory)
-        peers = [*([container(place)] if has_engine() else []), running(PEER, place)]
-        behind = [stack.enter_context(each) for each in peers]
+    one, four = (together(count, digest, size.blob) for count in (1, 4))
+    with contextlib.ExitStack() as stack:
+        behind = [stack.enter_context(each) for each in (container(place), running(PEER, place))]
         quiet = stack.enter_context(serving("quiet", place))
         logged = stack.enter_context(serving("logged", place))
         for registry in (*behind, quiet, logged):
             push(registry, REPOSITORY, body, digest)
-        one, four = (together(count, digest, size.blob) for count in (1, 4))
-        path = f"/v2/{REPOSITORY}/blobs/{digest}"
         pairs = []
-        # The bar is the container's; beside one, the process is told for comparison only.
-        for peer, bar in zip(behind, (0.7, None), strict=False):
+        # The bar is the container's; beside it, the process is told for comparison only.
+        for peer, bar in zip(behind, (0.7, None), strict=True):
             gateway = stack.enter_context(serving("gateway", place, peer.port))
             pairs += [
                 Pair("pull x1 through the gateway", "MB/s", gateway, peer, bar, one),
                 Pair("pull x4 through the gateway", "MB/s", gateway, peer, bar, four),
             ]
+        path = f"/v2/{REPOSITORY}/blobs/{digest}"
         pairs += [
             Pair("pull x1 with the log", "MB/s", logged, quiet, 0.95, one),
             Pair("pull x4 with the log", "MB/s", logged, quiet, 0.95, four),
@@ -92,7 +101,7 @@ def main() -> int:
             ),
         ]
         rows = [pair.measured(size.rounds) for pair in pairs]
-    return report(Result("What the gate costs: the gateway, the log of requests", rows), asked.json)
+    return Result("What the gate costs: the gateway, the log of requests", rows)
 
 
 @dataclass(frozen=True)
@@ -163,7 +172,7 @@ def serving(kind: str, directory: Path, upstream: int = 0) -> Iterator[Registry]
         env=environment_with_bytecode(directory),
     )
     try:
-        registry = Registry(kind, port, storage, process)
+        registry = Registry(NAMES[kind], port, storage, process)
         wait_for_first_answer(registry)
         yield registry
     finally:
@@ -193,7 +202,7 @@ def serve(kind: str, port: int, storage: Path, upstream: int) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 5 and sys.argv[1] in ("gateway", "quiet", "logged"):
+    if len(sys.argv) == 5 and sys.argv[1] in NAMES:
         serve(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
     else:
         sys.exit(main())

@@ -170,17 +170,18 @@ def measured(plan: Plan, rounds: list[Round]) -> tuple[Row, list[Fact]]:
     """One plan's figures: the median of the rounds', but the most that were ever at once."""
     limit = LIMITS[plan.kind]
     name = f"{plan.hosts} hosts x {WORKERS}, {plan.kind} limit {limit}"
+    count = len(rounds)
     bar = 1.10 if plan.hosts <= MOST_JUDGED else None
     makespans, ideals = [each.makespan for each in rounds], [each.ideal for each in rounds]
     row = Row(f"{name}: makespan", "s", makespans, "ideal schedule", ideals, bar)
 
     def fact(what: str, unit: str, of: Callable[[Round], float]) -> Fact:
-        return Fact(f"{name}: {what}", unit, statistics.median(map(of, rounds)))
+        return Fact(f"{name}: {what}", unit, statistics.median(map(of, rounds)), rounds=count)
 
     most = max(most_at_once(each.done) for each in rounds)
     per_second = "operations/s"
     return row, [
-        Fact(f"{name}: at once", "operations", most, at_most=limit),
+        Fact(f"{name}: at once", "operations", most, at_most=limit, rounds=count),
         fact("throughput", per_second, lambda one: len(one.done) / one.makespan),
         fact("mean wait", "s", lambda one: statistics.mean(one.waits)),
         fact("longest wait", "s", lambda one: max(one.waits)),
@@ -229,19 +230,25 @@ def warm(url: str) -> None:
             pass
 
 
+def measure(simulated: Callable[[Plan], Round], *, short: bool) -> Result:
+    """All figures; the ideal schedule is that of the same round's holds, so nothing is in turn."""
+    rows: list[Row] = []
+    facts: list[Fact] = []
+    for plan, rounds in plans(short=short):
+        row, more = measured(plan, [simulated(plan) for _ in range(rounds)])
+        rows.append(row)
+        facts += more
+    return Result("Hosts that share limits by a Redis", rows, facts)
+
+
 def main() -> int:
     """Measure and report."""
     asked = arguments(__doc__)
-    rows: list[Row] = []
-    facts: list[Fact] = []
     with redis_server() as url, multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
         warm(url)
         simulate(Plan(PROCESSES, "pull", 1, 0.0), url, pool)  # imports what it needs
-        for plan, rounds in plans(short=asked.short):
-            row, more = measured(plan, [one_round(plan, url, pool) for _ in range(rounds)])
-            rows.append(row)
-            facts += more
-    return report(Result("Hosts that share limits by a Redis", rows, facts), asked.json)
+        result = measure(lambda plan: one_round(plan, url, pool), short=asked.short)
+    return report(result, asked.json)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import datetime
+import functools
 import json
 import math
 import os
 import platform
 import statistics
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import TypeVar
+
+Figure = TypeVar("Figure")
 
 FEWEST_TO_JUDGE = 3
-"""Rounds of a measurement that can fail."""
+"""Rounds of a measurement that can fail. Every row with a bar has as many, also in short form."""
 
 
 class Verdict(Enum):
@@ -23,6 +29,7 @@ class Verdict(Enum):
     NO_BAR = "no bar"
     KEPT = "kept"
     WITHIN_NOISE = "missed, within the noise"
+    OVER_GOAL = "over its goal"
     MISSED = "MISSED"
 
 
@@ -103,6 +110,7 @@ class Fact:
     """A figure without a peer, such as a count or a size; `at_most` is its bar.
 
     `goal` is told only: an absolute time is the machine's as much as ours, so nothing fails by it.
+    `rounds` is how many measurements the figure is the median, or the worst, of.
     """
 
     what: str
@@ -110,13 +118,17 @@ class Fact:
     value: float
     at_most: float | None = None
     goal: float | None = None
+    rounds: int = 1
 
     @property
     def verdict(self) -> Verdict:
-        """How the figure stands to its bar; a count has no noise."""
-        if self.at_most is None:
+        """How the figure stands to its bar, or to its goal; a count has no noise."""
+        limit = self.goal if self.at_most is None else self.at_most
+        if limit is None:
             return Verdict.NO_BAR
-        return Verdict.KEPT if self.value <= self.at_most else Verdict.MISSED
+        if self.value <= limit:
+            return Verdict.KEPT
+        return Verdict.OVER_GOAL if self.at_most is None else Verdict.MISSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +162,12 @@ class Result:
         return {**told, "rows": rows, "facts": facts}
 
 
-def in_turn(times: int, **measures: Callable[[], float]) -> Mapping[str, list[float]]:
+def in_turn(times: int, **measures: Callable[[], Figure]) -> Mapping[str, list[Figure]]:
     """Measure each in turn, `times` over, so that a noisy moment touches all alike.
 
     Every other round goes backwards, for whoever comes first may find the machine in another state.
     """
-    figures: dict[str, list[float]] = {name: [] for name in measures}
+    figures: dict[str, list[Figure]] = {name: [] for name in measures}
     order = list(measures.items())
     for _ in range(times):
         for name, measure in order:
@@ -164,11 +176,34 @@ def in_turn(times: int, **measures: Callable[[], float]) -> Mapping[str, list[fl
     return figures
 
 
+@functools.cache
 def machine() -> str:
-    """The machine in a few words."""
-    return f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python " + (
-        platform.python_version()
+    """The machine, what runs on it, and the day, in a few words."""
+    return (
+        f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+        f" {platform.machine()}, Python {platform.python_version()}, {_engine()},"
+        f" {datetime.datetime.now(datetime.UTC).date()}"
     )
+
+
+def _processor() -> str:
+    """The processor's model, where the kernel tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "a processor without a name"
+
+
+def _engine() -> str:
+    """The container engine's version, where one answers."""
+    command = ["docker", "version", "--format", "{{.Server.Version}}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return "no container engine"
+    return "no container engine" if done.returncode else f"Docker {done.stdout.strip()}"
 
 
 def arguments(description: str | None) -> argparse.Namespace:
@@ -196,11 +231,12 @@ def report(result: Result, path: Path | None) -> int:
 def _line(row: Row) -> str:
     ours, theirs = statistics.median(row.ours), statistics.median(row.theirs)
     low, high = row.interval
+    spread = f"{low:.3g} to {high:.3g}" if len(row.ours) > 1 else "one round"
     sign = ">=" if row.more_is_better else "<="
     bar = "" if row.bar is None else f"  (bar {sign} {row.bar:g})"
     return (
         f"{row.what}: {ours:.4g} {row.unit}, {row.peer} {theirs:.4g} {row.unit},"
-        f" ratio {row.ratio:.3g} ({low:.3g} to {high:.3g}){bar}{_told(row.verdict)}"
+        f" ratio {row.ratio:.3g} ({spread}){bar}{_told(row.verdict)}"
     )
 
 

@@ -10,6 +10,9 @@ written as after an installation; other plugins are left out of both.
 
 The bar is 3 ms, told as a part of the 53 ms that such a run takes where nothing else runs on our
 machine. Half a ms of what it costs is how pytest reads a plugin's byte code: object by object.
+
+With two workers of xdist the controller's part is told: it tells each worker of the run before any
+test can ask for a registry, so it has a name for the run and the locks of its life.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -29,11 +34,17 @@ RUN = Path(__file__).with_name("one_run.py")
 TESTS = "def test_nothing():\n    pass\n"
 COUNT = """
 import sys, pytest
-pytest.main(["-q", "-pno:cacheprovider"])
+pytest.main(sys.argv[1:])
 print(sum(name.partition(".")[0] == "pytest_registry" for name in sys.modules))
 """
-OTHERS = [each.name for each in entry_points(group="pytest11") if each.name != "registry"]
-WITH = ["-q", *(f"-pno:{name}" for name in (*OTHERS, "cacheprovider"))]
+WORKERS = "--numprocesses=2"
+PLUGINS = [each.name for each in entry_points(group="pytest11") if each.name != "registry"]
+
+
+def options(*kept: str) -> list[str]:
+    """pytest's, with no plugin but ours and those."""
+    out = [name for name in PLUGINS if name not in kept]
+    return ["-q", *(f"-pno:{name}" for name in (*out, "cacheprovider"))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +55,17 @@ class Cost:
     process: float
 
 
-def measured(rounds: int) -> tuple[list[Cost], list[Cost], int]:
-    """The costs with and without the plugin, and how many of our modules were imported."""
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Of all rounds, with and without the plugin, and how many of our modules were imported."""
+
+    ours: Sequence[Cost]
+    theirs: Sequence[Cost]
+    modules: int
+
+
+def measured(rounds: int, *asked: str) -> Costs:
+    """What a run with these options costs, which the process that was spawned does itself."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         tests, byte_code = Path(name, "tests"), Path(name, "byte-code")
         tests.mkdir()
@@ -53,7 +73,6 @@ def measured(rounds: int) -> tuple[list[Cost], list[Cost], int]:
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(byte_code)}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         environment.pop("PYTEST_DISABLE_PLUGIN_AUTOLOAD", None)
-        costs: dict[str, list[Cost]] = {"ours": [], "theirs": []}
 
         def last_word(*command: str) -> tuple[str, float]:
             before = _children()
@@ -61,16 +80,15 @@ def measured(rounds: int) -> tuple[list[Cost], list[Cost], int]:
             done = subprocess.check_output(python, cwd=tests, env=environment, text=True)
             return done.split()[-1], _children() - before
 
-        def run(who: str, *options: str) -> float:
-            word, process = last_word(str(RUN), *WITH, *options)
-            costs[who].append(Cost(float(word), process))
-            return process
+        def run(*more: str) -> Cost:
+            word, process = last_word(str(RUN), *asked, *more)
+            return Cost(float(word), process)
 
-        modules = int(last_word("-c", COUNT)[0])
-        run("ours"), run("theirs", "-pno:registry")  # they write the byte code
-        costs = {"ours": [], "theirs": []}
-        in_turn(rounds, ours=lambda: run("ours"), theirs=lambda: run("theirs", "-pno:registry"))
-    return costs["ours"], costs["theirs"], modules
+        modules = int(last_word("-c", COUNT, *asked)[0])
+        ways: dict[str, Callable[[], Cost]] = {"ours": run, "theirs": partial(run, "-pno:registry")}
+        in_turn(1, **ways)  # they write the byte code
+        found = in_turn(rounds, **ways)
+    return Costs(found["ours"], found["theirs"], modules)
 
 
 def _children() -> float:
@@ -79,27 +97,43 @@ def _children() -> float:
     return (used.ru_utime + used.ru_stime) * 1000
 
 
+def measure(*, short: bool) -> Result:
+    """All figures beside a run without the plugin."""
+    bare = "-p no:registry"
+    alone = measured(25 if short else 100, *options())
+    controller = measured(3 if short else 20, *options("xdist"), WORKERS)
+    runs, bare_runs = _runs(alone.ours), _runs(alone.theirs)
+    whole, bare_whole = ([each.process for each in of] for of in (alone.ours, alone.theirs))
+    controls, bare_controls = _runs(controller.ours), _runs(controller.theirs)
+    rows = [
+        Row("processor time of a run", "ms", runs, bare, bare_runs, 1 + 3 / 53),
+        Row("processor time of the process", "ms", whole, bare, bare_whole),
+        Row("processor time of the controller, -n 2", "ms", controls, bare, bare_controls),
+    ]
+    facts = [
+        _added("added by the plugin", runs, bare_runs, goal=3),
+        Fact("modules of ours imported", "modules", alone.modules, 5),
+        _added("added to the controller, -n 2", controls, bare_controls),
+        Fact("modules of ours imported by the controller, -n 2", "modules", controller.modules),
+    ]
+    return Result("A run that does not use the registry", rows, facts)
+
+
+def _runs(costs: Sequence[Cost]) -> list[float]:
+    return [each.run for each in costs]
+
+
+def _added(
+    what: str, ours: Sequence[float], theirs: Sequence[float], goal: float | None = None
+) -> Fact:
+    difference = min(ours) - min(theirs)
+    return Fact(f"{what}, least of all runs", "ms", difference, goal=goal, rounds=len(ours))
+
+
 def main() -> int:
     """Measure and report."""
     asked = arguments(__doc__)
-    ours, theirs, modules = measured(25 if asked.short else 100)
-    bare = "-p no:registry"
-    runs, bare_runs = [each.run for each in ours], [each.run for each in theirs]
-    whole, bare_whole = [each.process for each in ours], [each.process for each in theirs]
-    result = Result(
-        "A run that does not use the registry",
-        [
-            Row("processor time of a run", "ms", runs, bare, bare_runs, 1 + 3 / 53),
-            Row("processor time of the process", "ms", whole, bare, bare_whole),
-        ],
-        [
-            Fact(
-                "added by the plugin, least of all runs", "ms", min(runs) - min(bare_runs), goal=3
-            ),
-            Fact("modules of ours imported", "modules", modules, 5),
-        ],
-    )
-    return report(result, asked.json)
+    return report(measure(short=asked.short), asked.json)
 
 
 if __name__ == "__main__":

@@ -48,15 +48,11 @@ def plain_docker_run() -> float:
             )
 
 
-def main() -> int:
-    """Measure and report."""
-    asked = arguments(__doc__)
-    if not has_engine():
-        print("no docker engine with the images of tools/engine answers", file=sys.stderr)
-        return 2
+def measure(*, short: bool) -> Result:
+    """All figures beside the peers'."""
     with kept_registry(CONTAINER) as kept:
         figures = in_turn(
-            3 if asked.short else 7,
+            3 if short else 7,
             embedded=lambda: until_login(EMBEDDED),
             container=lambda: until_login(CONTAINER),
             kept=lambda: until_login(kept),
@@ -76,7 +72,16 @@ def main() -> int:
         row("container", "container", "`docker run` without a pytest session", "plain"),
         row("a container kept by an earlier run", "kept", BY_HAND.name, "by_hand", 1.2),
     ]
-    return report(Result("Start of a session until a login is answered", rows), asked.json)
+    return Result("Start of a session until a login is answered", rows)
+
+
+def main() -> int:
+    """Measure and report."""
+    asked = arguments(__doc__)
+    if not has_engine():
+        print("no docker engine with the images of tools/engine answers", file=sys.stderr)
+        return 2
+    return report(measure(short=asked.short), asked.json)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import random
+import re
 import sys
 from pathlib import Path
 
@@ -113,6 +116,48 @@ def test_a_result_tells_the_machine_and_survives_json() -> None:
 
     result = Result("It", [Row("a", "s", [1.0], "b", [2.0])], [Fact("c", "MB", 3, at_most=2)])
     told = json.loads(json.dumps(result.to_json()))
-    assert "| a | 1 s | b | 2 s | 0.50 | 0.50 to 0.50 |" in table([told])
+    assert "| a | 1 s | b | 2 s | 0.5 |  | 1 |  |  |" in table([told])
+    assert "| c | 3 MB |  |  |  |  | 1 | at most 2 | **MISSED** |" in table([told])
     assert told["missed"] == result.missed == ["c"]
     assert f"Python {sys.version_info.major}." in told["machine"]
+    assert re.search(r"\d{4}-\d\d-\d\d$", told["machine"])
+    for part in (f"{os.cpu_count()} cores", platform.release(), "engine|Docker"):
+        assert re.search(part, told["machine"])
+
+
+@pytest.mark.parametrize(
+    ("value", "bar", "goal", "verdict", "fails"),
+    [
+        (4.0, None, None, "no bar", False),
+        (4.0, 4.0, None, "kept", False),
+        (5.0, 4.0, None, "MISSED", True),
+        (4.0, None, 4.0, "kept", False),
+        (5.0, None, 4.0, "over its goal", False),
+    ],
+)
+def test_a_count_fails_by_its_bar_and_a_goal_that_is_passed_is_told(
+    value: float, bar: float | None, goal: float | None, verdict: str, fails: bool
+) -> None:
+    from benchmarks.measure import Fact, Result
+
+    fact = Fact("it", "ms", value, bar, goal)
+    assert fact.verdict.value == verdict
+    assert bool(Result("It", [], [fact]).missed) == fails
+
+
+def test_each_is_measured_in_turn_and_every_other_round_backwards() -> None:
+    from benchmarks.measure import in_turn
+
+    order: list[str] = []
+    in_turn(3, a=lambda: order.append("a"), b=lambda: order.append("b"))
+    assert "".join(order) == "abbaab"
+
+
+def test_rows_of_one_round_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks.measure import Result, Row, report
+
+    rows = [Row("a", "s", [1.0], "b", [2.0]), Row("c", "s", [1.0, 3.0], "b", [1.0, 1.0])]
+    assert report(Result("It", rows), None) == 0
+    told = capsys.readouterr().out
+    assert "ratio 0.5 (one round)" in told
+    assert "ratio 2 (1 to 3)" in told

@@ -1,6 +1,7 @@
 """What the peers share: the images, the account, a push that raises."""
 
 REGISTRY = "pytest-registry-ci/registry:3"
+# What testcontainers is made for. The same program as in the other, at other paths.
 OLDER_REGISTRY = "pytest-registry-ci/registry:2"
 NGINX = "pytest-registry-ci/nginx:1"
 USERNAME, PASSWORD = "bench", "a-password-of-the-benchmark"
