@@ -19,6 +19,6 @@ exclude_patterns = ["ci"]
 nitpicky = False
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-linkcheck_ignore = [r"https?://(?!127\.0\.0\.1)"]
+smartquotes = False  # it makes an en dash of an option's two hyphens
 
 tables.write(Path(__file__).parent / "reference")

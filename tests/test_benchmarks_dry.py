@@ -70,10 +70,10 @@ def no_server(name: str, *_: object) -> Iterator[Any]:
 
 
 def dry_embedded(replace: Replace, *, short: bool) -> Result:
-    from benchmarks import embedded
+    from benchmarks import embedded, registries
 
     tls = SimpleNamespace(make=lambda _: SimpleNamespace(authority=Path()))
-    small = {"blob": embedded.BLOCK, "part": 1}
+    small = {"blob": registries.BLOCK, "part": 1}
     sizes = {name: dataclasses.replace(getattr(embedded, name), **small) for name in FORMS}
     replace(embedded, **sizes, running=no_server, container_start=one, heads_elsewhere=one)
     replace(embedded, push=one, pull=one, pull_with_curl=one, push_manifest=one, Certificate=tls)

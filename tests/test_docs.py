@@ -43,6 +43,14 @@ def test_the_site_builds_with_warnings_as_errors(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stderr
     assert "registry_nginx_container" in (tmp_path / "reference" / "fixtures.html").read_text()
     assert dead_links(tmp_path) == []
+    assert pages_without_hyphens(tmp_path) == []
+
+
+def pages_without_hyphens(site: Path) -> list[str]:
+    """Pages where an option's two hyphens became a dash, so that it cannot be copied."""
+    texts = {page.name: page.read_text() for page in site.rglob("*.html")}
+    assert "--registry-engine" in texts["options.html"]
+    return [name for name, text in texts.items() if re.search(r"[\u2013\u2014]\w+-\w", text)]
 
 
 def dead_links(site: Path) -> list[str]:
