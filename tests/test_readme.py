@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from pathlib import Path
+
+import pytest
 
 from pytest_registry.options import OPTIONS
 
@@ -75,10 +78,30 @@ def test_the_readme_shows_every_option_and_fixture_as_the_code_has_them() -> Non
 
 def test_every_snippet_of_the_readme_is_a_file_that_is_run() -> None:
     run = "\n".join(path.read_text() for path in (ROOT / "examples").rglob("test_*.py"))
-    for snippet in re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL):
+    for snippet in snippets():
         for block in re.split(r"\n\n\n", snippet):
-            if not block.startswith("import "):
+            if not block.startswith(("import ", "from ")):
                 assert block.strip() in run, f"not in examples/:\n{block}"
+
+
+def snippets() -> list[str]:
+    """The README's Python."""
+    return re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("snippet", snippets(), ids=lambda text: text.partition("def ")[2][:30])
+def test_a_snippet_of_the_readme_imports_what_it_uses(snippet: str) -> None:
+    tree = ast.parse(snippet)
+    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    known: dict[str, object] = dict(vars(builtins))
+    exec(compile(ast.Module(imports, []), "README.md", "exec"), known)
+    used, bound = set(), set(known)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+    assert used - bound == set()
 
 
 def test_every_fixture_name_begins_with_registry() -> None:
