@@ -41,9 +41,9 @@ FAILS = {WITHOUT["failing"]: 1}
 AS_READERS_SEE_IT = (
     (re.escape(REGISTRY_IMAGE), "registry:3"),
     (re.escape(NGINX_IMAGE), "nginx"),
-    (r"\S*/suite-\w+/state", "/tmp/pytest-registry-1000"),
-    (r"\S*/suite-\w+/", "/home/me/suite/"),
-    (r"\S*/(?=pytest_registry/\w+/)", ".../"),
+    (r"[^\s=]*/suite-\w+/state", "/tmp/pytest-registry-1000"),
+    (r"[^\s=]*/suite-\w+/", "/home/me/suite/"),
+    (r"[^\s=]*/(?=pytest_registry/\w+/)", ".../"),
 )
 """What is this machine's own, and what stands for it."""
 
@@ -126,6 +126,14 @@ def test_every_output_of_the_site_is_one_that_is_compared() -> None:
     assert {path.stem for path in OUTPUT.glob("*.txt")} == set(COMMANDS)
     pages = "".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
     assert [name for name in COMMANDS if f"output/{name}.txt" not in pages] == []
+
+
+def test_the_command_for_a_kept_registry_is_that_of_the_output_above_it() -> None:
+    page = (ROOT / "docs" / "howto" / "keep-the-registry.md").read_text()
+    [(host, config)] = re.findall(
+        r"kept: http://(\S+) .* logged in with (\S+)", (OUTPUT / "kept.txt").read_text()
+    )
+    assert f"\n{config} \\\n    docker pull {host}/samples/nginx\n" in page
 
 
 if __name__ == "__main__":
