@@ -103,6 +103,13 @@ def test_ready_made_ci_files_follow_their_schemas(name: str) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.parametrize("name", ["github", "gitlab", "azure"])
+def test_a_ready_made_ci_file_with_an_engine_fails_without_it(name: str) -> None:
+    """With `auto` a job whose engine is away would test the embedded registry, and pass."""
+    text = (DOCS / "ci" / f"{name}.yml").read_text()
+    assert "PYTEST_REGISTRY_ENGINE: container" in text
+
+
 def test_every_heading_of_troubleshooting_stands_in_an_error() -> None:
     texts = "\n".join(
         node.value
