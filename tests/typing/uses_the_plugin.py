@@ -12,17 +12,24 @@ from typing import assert_type
 import pytest
 
 from pytest_registry import (
+    ActiveFault,
     Credentials,
+    Fault,
     Image,
     Limits,
     LoggedInClient,
+    LoggedRequest,
     OciClient,
     Push,
     Registry,
     RegistryError,
+    Requests,
+    Throttle,
     WebContainer,
+    archived_image,
     synthetic_image,
 )
+from pytest_registry.errors import AuthenticationFailed, EngineUnavailable
 
 
 def test_the_handle(registry: Registry) -> None:
@@ -73,3 +80,48 @@ def test_errors(registry: Registry) -> None:
     assert_type(raised.value, RegistryError)
     assert_type(raised.value.asked, str)
     assert_type(raised.value.remedy, str)
+
+
+def test_faults(registry: Registry, registry_faults: list[ActiveFault]) -> None:
+    """What goes wrong, and how often it did."""
+    with registry.faults("GET blob", nth=2, reset="middle") as fault:
+        assert_type(fault, ActiveFault)
+        assert_type(fault.hits, int)
+    with registry.faults(Fault("manifest", status=503, retry_after=2)) as several:
+        assert_type(several, list[ActiveFault])
+        assert_type(several[0].matched, int)
+    assert_type(registry_faults[0], ActiveFault)
+
+
+def test_throttles(registry: Registry) -> None:
+    """By a preset's name, or by figures."""
+    with registry.throttle("azure-basic"):
+        registry.client.ping()
+    with registry.throttle(Throttle(pulls=2, answer="azure")):
+        registry.client.ping()
+
+
+def test_requests(registry: Registry) -> None:
+    """The log, its filters and its assertions."""
+    found = registry.requests.where("GET blob", matching=lambda request: request.status >= 500)
+    assert_type(registry.requests, Requests)
+    assert_type(found, Requests)
+    assert_type(found[0], LoggedRequest)
+    assert_type([request.status for request in found], list[int])
+    registry.requests.assert_pulled_once("samples/nginx", "latest")
+
+
+def test_images_of_every_kind(registry: Registry, tmp_path: Path) -> None:
+    """From a file; and over HTTP, by a session and by the docker command."""
+    assert_type(registry.push(archived_image(tmp_path / "image.tar"), "samples/archived"), Image)
+    assert_type(registry.http.get("/v2/").status_code, int)
+    output = registry.docker_command.pull("samples/archived")
+    assert_type(str(output), str)
+
+
+def test_errors_have_kinds(registry: Registry) -> None:
+    """What a test expects to be raised is a class of its own."""
+    reader = registry.account("reader", pull="team/*")
+    assert_type(reader, Registry)
+    with pytest.raises((AuthenticationFailed, EngineUnavailable)):
+        reader.push(synthetic_image(), "team/app")
