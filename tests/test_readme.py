@@ -92,10 +92,13 @@ def snippets() -> list[str]:
 @pytest.mark.parametrize("snippet", snippets(), ids=lambda text: text.partition("def ")[2][:30])
 def test_a_snippet_of_the_readme_imports_what_it_uses(snippet: str) -> None:
     tree = ast.parse(snippet)
-    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    imports: list[ast.stmt] = [
+        node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     known: dict[str, object] = dict(vars(builtins))
     exec(compile(ast.Module(imports, []), "README.md", "exec"), known)
-    used, bound = set(), set(known)
+    used: set[str] = set()
+    bound = set(known)
     for node in ast.walk(tree):
         if isinstance(node, ast.arg):
             bound.add(node.arg)
