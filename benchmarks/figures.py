@@ -1,6 +1,7 @@
 """Measure everything and write the figures of benchmarks/README.md: `python -m benchmarks.figures`.
 
-With a directory, only write them from its JSON, as `python -m benchmarks.all --json DIR` left it.
+The JSON goes to build/benchmarks. With a directory, only write the figures from its JSON, as
+`python -m benchmarks.all --json DIR` left it.
 """
 
 from __future__ import annotations
@@ -94,6 +95,9 @@ def main() -> int:
     if not sys.argv[1:]:
         command = [sys.executable, "-m", "benchmarks.all", "--json", str(directory)]
         subprocess.run(command, check=False)
+    if absent := [name for name in NAMES if not (directory / f"{name}.json").exists()]:
+        print(f"no figures of {', '.join(absent)} in {directory}", file=sys.stderr)
+        return 1
     results = [json.loads((directory / f"{name}.json").read_text()) for name in NAMES]
     text, count = MARKED.subn(
         lambda found: f"{found[1]}{table(results)}\n{found[2]}", README.read_text()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -207,3 +208,24 @@ def test_the_figures_that_we_show_have_the_rows_and_columns_that_the_code_has(
     block = text.partition("<!-- figures: ")[2].partition("<!-- end figures -->")[0]
     now = table([dry(name, short=False).to_json() for name in DRY])
     assert shown_rows(block) == shown_rows(now)
+
+
+def test_figures_of_all_benchmarks_become_a_table_and_others_none(
+    dry: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks import figures
+
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- figures: here -->\nof long ago\n<!-- end figures -->\nafter\n")
+    monkeypatch.setattr(figures, "README", readme)
+    monkeypatch.setattr("sys.argv", ["figures", str(tmp_path)])
+    assert figures.main() == 1
+    assert "of long ago" in readme.read_text()
+    for name in DRY:
+        told = dry(name, short=False).to_json()
+        (tmp_path / f"{name}.json").write_text(json.dumps(told))
+    assert figures.main() == 0
+    text = readme.read_text()
+    assert text.startswith("before\n<!-- figures: here -->\nMeasured on: ")
+    assert text.endswith("|\n<!-- end figures -->\nafter\n")
+    assert "of long ago" not in text
