@@ -54,7 +54,7 @@ def _rebuild(
     return error
 
 
-class OptionError(RegistryError):
+class OptionError(RegistryError, ValueError):
     """An option, environment variable, ini value or marker argument is not acceptable."""
 
     section = "option"

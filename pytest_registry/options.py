@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     import pytest
 
 
+PREFIX = "PYTEST_REGISTRY_"
+"""What every environment variable of ours begins with."""
+
+ACCOUNT = (f"{PREFIX}USERNAME", f"{PREFIX}PASSWORD")
+"""The variables that are no option's: passwords are never flags or ini values."""
+
+
 class Option:
     """One row. `kind` is the name of a function in values.py, or the words that are accepted.
 
@@ -35,9 +42,16 @@ class Option:
         self.help = explanation
         self.metavar = metavar
         self.flag = f"--registry-{name.replace('_', '-')}"
-        self.env = f"PYTEST_REGISTRY_{name.upper()}"
+        self.env = f"{PREFIX}{name.upper()}"
         self.ini = f"registry_{name}"
         self.is_switch = kind == "switch"
+
+    @property
+    def default_shown(self) -> str:
+        """The default in words; empty where there is none, and where it is off."""
+        if self.default is None or self.is_switch:
+            return ""
+        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
 
 
 OPTIONS: tuple[Option, ...] = (
@@ -190,17 +204,14 @@ def register(parser: pytest.Parser) -> None:
 
 
 def any_given(config: pytest.Config) -> bool:
-    """Whether an option has a value, which may be a wrong one; see values.py."""
-    return any(
-        option.env in os.environ
-        or config.getoption(option.flag) is not None
-        or config.getini(option.ini) is not None
+    """Whether an option has a value, or seems to: it may be a wrong one; see values.py."""
+    # A pass over the environment finds misspelt names too, in the time of a look-up per option.
+    return any(name.startswith(PREFIX) for name in os.environ) or any(
+        config.getoption(option.flag) is not None or config.getini(option.ini) is not None
         for option in OPTIONS
     )
 
 
 def _help(option: Option) -> str:
-    if option.default is None or option.is_switch:
-        return option.help
-    shown = f"{option.default:g}" if isinstance(option.default, float) else option.default
-    return f"{option.help} Default: {shown}."
+    shown = option.default_shown
+    return f"{option.help} Default: {shown}." if shown else option.help

@@ -87,5 +87,5 @@ def _check_options(config: pytest.Config) -> None:
 
     try:
         values.resolve(config)
-    except values.error() as error:
+    except ValueError as error:  # an OptionError, whose module is imported only to raise one
         raise pytest.UsageError(str(error)) from None

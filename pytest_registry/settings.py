@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_registry.errors import OptionError
 from pytest_registry.options import OPTIONS, Option
-from pytest_registry.values import DEFAULT, Value, parse
+from pytest_registry.values import DEFAULT, Value, in_words, parse, refusal, together
 
 RUN_ONLY = frozenset(
     {
@@ -72,7 +72,8 @@ class Settings:
     def changed(self, source: str, **changes: Any) -> Settings:
         """These settings with other values of some options, which are checked as everywhere.
 
-        A value is what the option means (`2.5`, `None`, `True`) or its text. Raises OptionError.
+        A value is what the option means (`2.5`, `None`, `True`) or its text. A `url` or `engine`
+        that is given alone beats the other one of these settings. Raises OptionError.
         """
         known = {option.name: option for option in OPTIONS}
         for name in changes.keys() - known.keys():
@@ -81,9 +82,14 @@ class Settings:
                 f"it came from {source}, and there is no such option",
                 f"the options are {', '.join(known)}",
             )
-        values = {name: _checked(known[name], value, source) for name, value in changes.items()}
-        sources = {**self.sources, **dict.fromkeys(changes, source)}
-        return dataclasses.replace(self, **values, sources=sources)
+        values = {name: Value(getattr(self, name), self.source(name)) for name in known}
+        for name, value in changes.items():
+            values[name] = Value(_checked(known[name], value, source), source)
+        if changes.get("url") is not None and "engine" not in changes:
+            values["engine"] = Value(known["engine"].default, DEFAULT)
+        if "engine" in changes and values["engine"].value != "external" and "url" not in changes:
+            values["url"] = Value(known["url"].default, DEFAULT)
+        return Settings.of(together(values))
 
     def to_json(self) -> dict[str, Any]:
         """The settings as plain data for another process."""
@@ -109,6 +115,11 @@ class Settings:
 
 def _checked(option: Option, value: Any, source: str) -> Any:
     """The value of an option that was given in Python; raises OptionError."""
-    if value is None or isinstance(value, bool):
+    if value is None and (option.default is None or option.kind == "limit"):
+        return None
+    if isinstance(value, bool) and option.is_switch:
         return value
+    if value is None or isinstance(value, bool):
+        # As texts they would name a host or a directory, which nobody means.
+        raise refusal(option, value, source, in_words(option))
     return parse(option, str(value), source)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pytest_registry.options import OPTIONS, Option
+from pytest_registry.options import ACCOUNT, OPTIONS, PREFIX, Option
 
 if TYPE_CHECKING:
     import pytest
@@ -42,9 +42,13 @@ class Value(NamedTuple):
 
 
 def resolve(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> dict[str, Value]:
-    """Every option's value with its source; raises OptionError for a value that is not accepted."""
+    """Every option's value with its source.
+
+    Raises OptionError for a value that is not accepted, and for a variable that is no option's.
+    """
+    _check_names(environ)
     values = {option.name: _resolve(option, config, environ) for option in OPTIONS}
-    return _together(values)
+    return together(values)
 
 
 def parse(option: Option, given: str, source: str) -> Any:
@@ -52,19 +56,25 @@ def parse(option: Option, given: str, source: str) -> Any:
     try:
         return accept(option, given)
     except ValueError as accepted:
-        raise error()(
-            f"use {without_password(given)!r} as the registry's {option.name}",
-            f"it came from {source}, which takes {accepted}",
-            "give another value there, or leave it out"
-            + ("" if option.default is None else f" for {option.default!r}"),
-        ) from None
+        shown = without_password(given)
+        raise refusal(option, shown, source, str(accepted)) from None
 
 
-def error() -> type[OptionError]:
-    """What `resolve` raises; an `except` clause asks for it, and imports it, only if it must."""
-    from pytest_registry.errors import OptionError
+def refusal(option: Option, given: object, source: str, accepted: str) -> OptionError:
+    """The error for a value that an option does not take; `accepted` says what it takes."""
+    default = f" for {option.default_shown}" if option.default_shown else ""
+    return _error(
+        f"use {given!r} as the registry's {option.name}",
+        f"it came from {source}, which takes {accepted}",
+        f"give another value there, or leave it out{default}",
+    )
 
-    return OptionError
+
+def in_words(option: Option) -> str:
+    """What a value of the option is that is given in Python."""
+    if isinstance(option.kind, tuple):
+        return f"one of {', '.join(option.kind)}"
+    return "True or False" if option.is_switch else option.metavar
 
 
 def accept(option: Option, given: str) -> Any:
@@ -72,6 +82,21 @@ def accept(option: Option, given: str) -> Any:
     if isinstance(option.kind, tuple):
         return one_of(given, option.kind)
     return KINDS[option.kind](given)
+
+
+def _check_names(environ: Mapping[str, str]) -> None:
+    known = (*(option.env for option in OPTIONS), *ACCOUNT)
+    for name in environ:
+        if name.startswith(PREFIX) and name not in known:
+            from difflib import get_close_matches
+
+            ends = [each.removeprefix(PREFIX) for each in known]
+            near = get_close_matches(name.removeprefix(PREFIX).upper(), ends, 1)
+            raise _error(
+                f"use the environment's {name}",
+                "there is no such option",
+                f"write {PREFIX}{near[0]}, or unset it" if near else "unset it",
+            )
 
 
 def _resolve(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> Value:
@@ -91,31 +116,41 @@ def _resolve(option: Option, config: pytest.Config, environ: Mapping[str, str]) 
     return Value(option.default, DEFAULT)
 
 
-def _together(values: dict[str, Value]) -> dict[str, Value]:
-    """See that the values can be together; a URL chooses the engine external."""
+def together(values: dict[str, Value]) -> dict[str, Value]:
+    """See that the values can be together; a URL chooses the engine external.
+
+    Raises OptionError.
+    """
     engine, url, limits = values["engine"], values["url"], values["limits_url"]
     if url.value is not None and engine.value == "auto":
         values["engine"] = Value("external", url.source)
     elif url.value is not None and engine.value != "external":
-        raise error()(
+        raise _error(
             f"use the registry at {url.value}",
             f"{url.source} names it, but {engine.source} asks for the engine {engine.value}",
             "leave one of them out, or give --registry-engine=external",
         )
     elif url.value is None and engine.value == "external":
-        raise error()(
+        raise _error(
             "use a registry that runs already",
             f"{engine.source} asks for the engine external, but nothing says where it is",
             "give --registry-url https://HOST[:PORT][/PREFIX]",
         )
     shown = without_password(limits.value or "")
     if shown != (limits.value or "") and "environment" not in limits.source:
-        raise error()(
+        raise _error(
             f"take the password for {shown} from {limits.source}",
             "it would be seen in lists of processes, or be kept under version control",
             "give the address by the environment's PYTEST_REGISTRY_LIMITS_URL",
         )
     return values
+
+
+def _error(asked: str, happened: str, remedy: str) -> OptionError:
+    """An error, whose module is imported only if there is one: most values are fine."""
+    from pytest_registry.errors import OptionError
+
+    return OptionError(asked, happened, remedy)
 
 
 def without_password(url: str) -> str:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_registry import values
 from pytest_registry.errors import OptionError
-from pytest_registry.options import OPTIONS, Option
+from pytest_registry.options import ACCOUNT, OPTIONS, Option
 from pytest_registry.settings import Settings
 from pytest_registry.values import DEFAULT, Value, accept, resolve
 
@@ -163,6 +163,113 @@ def test_a_bad_address_is_named_without_its_password(
         resolve(config(pytester), {option(name).env: text})
     assert "***" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("PYTEST_REGISTRY_ENGIN", "write PYTEST_REGISTRY_ENGINE, or unset it"),
+        ("PYTEST_REGISTRY_PULL_LIMITS", "write PYTEST_REGISTRY_PULL_LIMIT, or unset it"),
+        ("PYTEST_REGISTRY_PASSWD", "write PYTEST_REGISTRY_PASSWORD, or unset it"),
+        ("PYTEST_REGISTRY_XYZ", "unset it"),
+    ],
+)
+def test_a_variable_that_is_no_options_is_refused_with_the_closest_one(
+    pytester: pytest.Pytester, name: str, remedy: str
+) -> None:
+    with pytest.raises(OptionError, match=f"the environment's {name}: there is no") as caught:
+        resolve(config(pytester), {name: "a-secret-word"})
+    assert caught.value.remedy == remedy
+    assert "secret" not in str(caught.value)
+
+
+def test_the_variables_of_the_account_are_nobodys_mistake(pytester: pytest.Pytester) -> None:
+    account = dict.fromkeys(ACCOUNT, "somebody")
+    assert resolve(config(pytester), account) == resolve(config(pytester), {})
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("slot_timeout", " for 300"), ("engine", " for auto"), ("keep", ""), ("report", "")],
+)
+def test_the_remedy_names_the_default_as_it_is_written(
+    pytester: pytest.Pytester, name: str, shown: str
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        resolve(config(pytester), {option(name).env: "?"})
+    assert caught.value.remedy == f"give another value there, or leave it out{shown}"
+
+
+# What `registry_factory` takes in Python
+
+
+def changed(settings: Settings, **changes: Any) -> Settings:
+    return settings.changed("registry_factory(...)", **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("engine", None, "one of auto, container"),
+        ("image", None, "IMAGE"),
+        ("upstream", None, r"HOST\[:PORT\]"),
+        ("slot_timeout", None, "SECONDS"),
+        ("keep", None, "True or False"),
+        ("auth", True, "one of none, basic, bearer"),
+        ("slot_timeout", True, "SECONDS"),
+        ("pull_limit", False, "COUNT"),
+        ("upstream", True, r"HOST\[:PORT\]"),
+        ("state_dir", False, "DIR"),
+        ("keep", 2, "one of 1, true"),
+    ],
+)
+def test_what_is_no_value_of_an_option_is_refused_in_python_too(
+    name: str, value: object, accepted: str
+) -> None:
+    words = rf"use .*{value}.* as the registry's {name}: .* registry_factory\(...\), which takes"
+    with pytest.raises(OptionError, match=f"{words} {accepted}"):
+        changed(Settings.defaults(), **{name: value})
+
+
+def test_python_gives_values_as_they_are_meant_and_as_texts() -> None:
+    given = {"pull_limit": None, "push_limit": "none", "url": None, "keep": True, "reuse": "yes"}
+    settings = changed(Settings.defaults(), **given, slot_timeout=2)
+    assert [getattr(settings, name) for name in given] == [None, None, None, True, True]
+    assert settings.slot_timeout == 2.0
+    assert settings.source("keep") == "registry_factory(...)"
+    assert settings.is_default("engine")
+
+
+URL = "https://registry.test"
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "engine", "url"),
+    [
+        ({}, {"url": URL}, "external", URL),
+        ({"engine": "embedded"}, {"url": URL}, "external", URL),
+        ({}, {"engine": "auto", "url": URL}, "external", URL),
+        ({"url": URL}, {"auth": "none"}, "external", URL),
+        ({"url": URL}, {"engine": "external"}, "external", URL),
+        ({"url": URL}, {"engine": "embedded"}, "embedded", None),
+        ({"url": URL}, {"engine": "auto"}, "auto", None),
+    ],
+)
+def test_an_address_or_an_engine_that_is_given_beats_the_runs_other_one(
+    before: dict[str, str], changes: dict[str, str], engine: str, url: str | None
+) -> None:
+    settings = changed(Settings.defaults().changed("the run", **before), **changes)
+    assert (settings.engine, settings.url) == (engine, url)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"engine": "embedded", "url": URL}, {"engine": "external"}], ids=str
+)
+def test_an_address_and_an_engine_that_cannot_be_together_are_refused(
+    changes: dict[str, str],
+) -> None:
+    with pytest.raises(OptionError, match=r"registry_factory\(...\) asks for the engine"):
+        changed(Settings.defaults(), **changes)
 
 
 def accepted_by(parse: Callable[[str], Any], text: str) -> Any:

@@ -148,6 +148,20 @@ def test_an_unknown_value_is_a_usage_error_before_any_test_runs(
     assert not (pytester.path / "test-module-was-imported").exists()
 
 
+def test_a_misspelt_variable_is_a_usage_error_before_any_test_runs(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, state: Path
+) -> None:
+    pytester.makepyfile("open('test-module-was-imported', 'w')")
+    monkeypatch.setenv("PYTEST_REGISTRY_ENGIN", "docker")
+    result = pytester.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    said = result.stderr.str()
+    assert "could not use the environment's PYTEST_REGISTRY_ENGIN: there is no such option" in said
+    assert "write PYTEST_REGISTRY_ENGINE, or unset it" in said
+    assert "Traceback" not in said
+    assert not (pytester.path / "test-module-was-imported").exists()
+
+
 BAD_MARKS = {
     "push_image(repo='a')": "unexpected keyword argument 'repo'",
     "push_image('a', 'b')": "too many positional arguments",
