@@ -283,13 +283,12 @@ class Registry(Assertions, Watched):
         """
         repository, tag = _named(image, tag)
         with self._explained(f"pull {self.reference(repository, tag)}"):
+            whole = False
             if self.has_container_engine:
                 from pytest_registry.images.engine import pull_local
 
                 reference = self.daemon_reference(repository, tag)
                 whole = pull_local(self.docker, reference, self._around.locks, fresh=fresh)
-            else:
-                whole = False
             if not whole:
                 self.client.pull(repository, tag)
             return self.image(repository, tag)
@@ -301,8 +300,9 @@ class Registry(Assertions, Watched):
         """A container of a pushed image, pulled first, that serves HTTP at its `url`.
 
         `path` on its own `port` must answer 200 within `timeout` seconds. Raises EngineUnavailable,
-        PullError, StartError, Unsupported for a synthetic image.
+        PullError, StartError, Unsupported for a made-up sample image.
         """
+        docker = self.docker  # first: without an engine no other image could be run either
         if image.synthetic:
             raise Unsupported(
                 f"run {image.reference}",
@@ -316,11 +316,11 @@ class Registry(Assertions, Watched):
 
         reference = self.daemon_reference(image.repository, image.tag)
         with self._explained(f"run {reference}"), hold(reference, self._around.locks):
-            pull_held(self.docker, reference)
+            pull_held(docker, reference)
             container = WebContainer(
                 reference,
                 port=port,
-                reach=reach_of(self.docker),
+                reach=reach_of(docker),
                 labels=self._around.labels,
                 path=path,
                 timeout=timeout,

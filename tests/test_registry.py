@@ -124,9 +124,17 @@ def test_what_cannot_be_done_is_told_with_a_remedy(
     assert caught.value.remedy
 
 
-def test_a_made_up_image_cannot_be_run(held: Registry) -> None:
-    made_up = Image("host/a:1", "a", "1", "sha256:0", 1, synthetic="nginx was not to be had")
-    with pytest.raises(Unsupported, match="nginx was not to be had"), held.run(made_up):
+MADE_UP = Image("host/a:1", "a", "1", "sha256:0", 1, synthetic="nginx was not to be had")
+
+
+def test_a_made_up_image_cannot_be_run(held: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(held), "docker", object())
+    with pytest.raises(Unsupported, match="nginx was not to be had"), held.run(MADE_UP):
+        pass
+
+
+def test_without_an_engine_it_is_the_engine_that_an_image_lacks_to_be_run(held: Registry) -> None:
+    with pytest.raises(EngineUnavailable, match="reach a container engine"), held.run(MADE_UP):
         pass
 
 

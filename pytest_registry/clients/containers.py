@@ -18,6 +18,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.waiting_utils import WaitStrategy, WaitStrategyTarget
 
 from pytest_registry.clients import ssh
+from pytest_registry.clients.docker_sdk import ENGINE_ERRORS, first_line
 from pytest_registry.clients.engine_reach import HERE, Reach, own_container
 from pytest_registry.clients.environment import engine_environment, engines_own_authority
 from pytest_registry.errors import StartError
@@ -78,6 +79,14 @@ def _not_serving(container: Any, happened: str) -> StartError:
     )
 
 
+def _not_started(image: str, error: BaseException) -> StartError:
+    return StartError(
+        f"run a container of {image}",
+        f"the container engine says: {first_line(error)}",
+        "give the image something to run: of a synthetic one that is `binary` or `entrypoint`",
+    )
+
+
 class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, see pyproject.toml
     """A testcontainers container that serves HTTP on a random port of this machine.
 
@@ -122,6 +131,9 @@ class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, se
         with _settings(ryuk_disabled=True):
             try:
                 super().start()
+            except ENGINE_ERRORS as error:
+                self.stop()
+                raise _not_started(self.image, error) from error
             except BaseException:
                 self.stop()
                 raise

@@ -260,7 +260,7 @@ def _connect(kind: type[_Client], timeout: float) -> _Client:
     except RegistryError:
         raise
     except Exception as error:  # a bare one for a broken context, others for odd addresses
-        raise _no_engine(_first_line(error)) from error
+        raise _no_engine(first_line(error)) from error
     client.api.timeout = timeout
     return client
 
@@ -279,7 +279,7 @@ def _translated(asked: str, kind: type[RegistryError]) -> Iterator[None]:
     try:
         yield
     except ENGINE_ERRORS as error:
-        fail(asked, _first_line(error), kind, _without_frames(error))
+        fail(asked, first_line(error), kind, _without_frames(error))
 
 
 def _without_frames(error: Exception) -> Exception:
@@ -320,6 +320,7 @@ def _join(repository: str, tag: str | None) -> str:
     return f"{repository}@{tag}" if ":" in tag else f"{repository}:{tag}"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """What docker-py's error says, less the lines after the first."""
     explanation = getattr(error, "explanation", None) or str(error) or type(error).__name__
     return str(explanation).strip().splitlines()[0]

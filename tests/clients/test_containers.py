@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import urllib.request
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -73,6 +74,27 @@ def test_a_container_that_does_not_answer_as_asked_is_removed(
     with pytest.raises(StartError, match=happened) as caught:
         container.start()
     assert f"could not run a container of {ci_nginx_image}: " in str(caught.value)
+    assert ours(engine) == []
+
+
+@pytest.fixture
+def empty_image(engine: docker.DockerClient) -> Iterator[str]:
+    """An image with nothing in it, as a synthetic one is to an engine."""
+    name = "pytest-registry-tests/empty:1"
+    engine.api.import_image_from_data(bytes(10240), *name.split(":"))
+    yield name
+    engine.api.remove_image(name)
+
+
+def test_an_image_with_nothing_to_run_is_told_in_the_engines_words_and_what_to_do(
+    engine: docker.DockerClient, empty_image: str
+) -> None:
+    from pytest_registry.clients.containers import WebContainer
+
+    with pytest.raises(StartError, match="(?i)no command.* specified") as caught:
+        WebContainer(empty_image, port=80, labels=LABELS).start()
+    assert f"could not run a container of {empty_image}: " in str(caught.value)
+    assert "something to run" in caught.value.remedy
     assert ours(engine) == []
 
 
