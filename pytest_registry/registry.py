@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -69,6 +68,7 @@ class Registry(Assertions, Watched):
         self._around = surroundings
         self._watch = surroundings.watch
         self._others = contextlib.ExitStack()
+        self._upstreams: dict[str, OciClient] = {}
 
     @property
     def client_config(self) -> Path:
@@ -151,15 +151,11 @@ class Registry(Assertions, Watched):
         and the password always is. An account of the same name is replaced. Raises Unsupported
         where the registry knows no rights.
         """
-        from pytest_registry.security.accounts import Account, AccountsFile
+        from pytest_registry.accounts import add_account
 
-        given = Credentials.random(name or f"account-{secrets.token_hex(4)}")
         rights = {"pull": pull, "push": push, "delete": delete}
-        if self._endpoint.accounts is None:
-            raise self._no_rights(given.username)
-        account = Account.allowed(given, **rights, catalog=catalog)
-        AccountsFile(Path(self._endpoint.accounts)).add(account)
-        return self.logged_in(given)
+        made = add_account(self._endpoint, name, **rights, catalog=catalog)
+        return self.logged_in(made)
 
     def logged_in(self, credentials: Credentials) -> Registry:
         """This registry with another login, right or wrong: nothing is tried out here.
@@ -212,6 +208,7 @@ class Registry(Assertions, Watched):
     def close(self) -> None:
         """Close the clients; the registry itself goes on."""
         self._others.close()
+        self._upstreams.clear()
         for name in ("client", "docker", "http"):
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
@@ -345,33 +342,23 @@ class Registry(Assertions, Watched):
             )
             return destination.image(repository, tag or from_tag)
 
-    def _no_rights(self, name: str) -> Unsupported:
-        endpoint = self._endpoint
-        why = {
-            "none": "nobody logs in to it, so that everybody may do everything",
-            "basic": "its file of passwords (htpasswd) knows one account and no rights",
-        }
-        ours = endpoint.engine != "external"
-        return Unsupported(
-            f"make the account {name} of the {endpoint.engine} registry",
-            why[endpoint.auth] if ours else "its accounts are not ours to make",
-            "use --registry-engine=embedded with --registry-auth=basic or bearer, or"
-            " --registry-engine=container with --registry-auth=bearer",
-        )
-
     def _found(self, source: str | Path | ImageSource, platform: str | None) -> ImageSource:
-        from pytest_registry.images.sources import resolve
+        from pytest_registry.images.sources import hinting_at_paths, resolve
 
         upstream = self._around.upstream
         found = resolve(source, connect=self._reach, upstream=upstream, platform=platform)
-        found.root()
+        with hinting_at_paths(source):
+            found.root()
         return found
 
     def _reach(self, registry: str, /) -> OciClient:
-        """A client of another registry, where images come from; closed with this one."""
+        """A client of another registry, where images come from: one for each, closed with this."""
         from pytest_registry.clients.oci import OciClient
 
-        return self._others.enter_context(OciClient.for_registry(registry))
+        if registry not in self._upstreams:
+            client = self._others.enter_context(OciClient.for_registry(registry))
+            self._upstreams[registry] = client
+        return self._upstreams[registry]
 
     def _engine_has(self, name: str) -> bool:
         if not self.has_container_engine:
@@ -394,7 +381,10 @@ def _named(image: Image | str, tag: str | None) -> tuple[str, str]:
 
 def repository_of(source: str | Path | ImageSource) -> str:
     """The repository for a source that is pushed without one: its own name, less the registry."""
+    from pytest_registry.images.sources import hinting_at_paths
+
     if isinstance(source, str):
-        return Reference.parse(source).repository.removeprefix("library/")
+        with hinting_at_paths(source):
+            return Reference.parse(source).repository.removeprefix("library/")
     name = source.stem if isinstance(source, Path) else source.name
     return check_repository(name.lower())

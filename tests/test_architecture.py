@@ -29,7 +29,7 @@ LAYERS = (
     ("sample",),
     ("registry",),
     ("assertions",),
-    ("contents", "watch"),
+    ("contents", "watch", "accounts"),
     ("engines",),
     ("gate",),
     ("images.engine",),  # a source that asks the engine; the others are bytes and protocols

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_registry import Registry, synthetic_image
+from pytest_registry import OciClient, Registry, synthetic_image
 from pytest_registry.errors import (
     EngineUnavailable,
     ImageNotFound,
@@ -122,6 +122,38 @@ def test_what_cannot_be_done_is_told_with_a_remedy(
     assert caught.value.asked
     assert caught.value.happened
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("source", ["app.tar", "./app.tar", "Images/app.tar"])
+def test_a_files_name_that_is_given_as_a_text_is_told_to_be_a_path(
+    held: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RegistryError) as caught:
+        held.push(source)
+    assert "pathlib.Path" not in caught.value.remedy
+    path = tmp_path / source
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    with pytest.raises(RegistryError, match=r"What to do: give a file .* pathlib\.Path"):
+        held.push(source)
+
+
+def test_an_upstream_registry_has_one_client_however_many_images_come_from_it(
+    held: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    make = OciClient.for_registry
+
+    def for_registry(registry: str) -> OciClient:
+        made.append(registry)
+        return make(registry)
+
+    monkeypatch.setattr(OciClient, "for_registry", for_registry)
+    for source in ("127.0.0.1:2/a", "127.0.0.1:2/b", "127.0.0.1:3/a"):
+        with pytest.raises(TransferError):
+            held.push(source, "handle/a")
+    assert made == ["127.0.0.1:2", "127.0.0.1:3"]
 
 
 MADE_UP = Image("host/a:1", "a", "1", "sha256:0", 1, synthetic="nginx was not to be had")

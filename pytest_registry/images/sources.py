@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from pytest_registry.errors import ImageNotFound, InvalidReference
+from pytest_registry.errors import ImageNotFound, InvalidReference, RegistryError
 from pytest_registry.images.docker_archive import ARCHIVE_FILE, docker_archive
 from pytest_registry.images.files import DirectoryFiles, Files, TarFiles
 from pytest_registry.images.layout import LayoutImage
@@ -51,14 +53,22 @@ def resolve(
 
 def referenced(text: str, connect: Connect, upstream: str = DOCKER_HUB) -> RegistryImage:
     """The image, or index, of a registry that a reference names; raises InvalidReference."""
-    try:
+    with hinting_at_paths(text):
         reference = Reference.parse(text, default_registry=upstream)
-    except InvalidReference as error:
-        if not text or not Path(text).exists():
-            raise
-        remedy = "give a file or directory as pathlib.Path(...): a string is a registry's reference"
-        raise InvalidReference(error.asked, error.happened, remedy) from None
     return RegistryImage(connect(reference.registry), reference.repository, reference.target)
+
+
+@contextmanager
+def hinting_at_paths(source: object) -> Iterator[None]:
+    """Have an error say what to do where a text that names nothing is that of a path here."""
+    try:
+        yield
+    except RegistryError as error:
+        if isinstance(source, str) and source and Path(source).exists():
+            hint = "give a file or directory as pathlib.Path(...): a string is an image's name"
+            named = isinstance(error, InvalidReference) or not error.remedy
+            error.remedy = hint if named else f"{hint}; else {error.remedy}"
+        raise
 
 
 def archived_image(path: Path, tag: str | None = None) -> ImageSource:

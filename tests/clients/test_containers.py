@@ -91,7 +91,7 @@ def test_an_image_with_nothing_to_run_is_told_in_the_engines_words_and_what_to_d
 ) -> None:
     from pytest_registry.clients.containers import WebContainer
 
-    with pytest.raises(StartError, match="(?i)no command.* specified") as caught:
+    with pytest.raises(StartError, match=r"(?i)no command.* specified") as caught:
         WebContainer(empty_image, port=80, labels=LABELS).start()
     assert f"could not run a container of {empty_image}: " in str(caught.value)
     assert "something to run" in caught.value.remedy

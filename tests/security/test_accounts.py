@@ -40,6 +40,19 @@ def test_an_account_that_is_added_later_can_log_in_at_once(
     assert writer.repositories() == ["team/a"]
 
 
+def test_an_account_that_may_delete_may_read_but_not_push(registry_factory: Factory) -> None:
+    registry = registry_factory(engine="embedded", storage="memory")
+    for repository in ("old/a", "new/a"):
+        registry.client.push(synthetic_image(), repository, "1")
+    cleaner = registry.account("cleaner", delete="old/*")
+    with pytest.raises(AuthenticationFailed):
+        cleaner.delete("new/a", "1")
+    with pytest.raises(AuthenticationFailed):
+        cleaner.client.push(synthetic_image(1), "old/a", "2")
+    cleaner.delete("old/a", "1")
+    assert (registry.exists("old/a", "1"), registry.exists("new/a", "1")) == (False, True)
+
+
 def test_an_account_of_the_same_name_replaces_the_one_before(registry_factory: Factory) -> None:
     registry = registry_factory(engine="embedded", storage="memory")
     before = registry.account("someone", pull="*")
