@@ -104,7 +104,10 @@ class Registry(Assertions, Watched):
         from pytest_registry.clients.cli import DockerCommand
 
         return DockerCommand(
-            self._endpoint.daemon_host, CurrentLimits(self), cache(self.environment)
+            self._endpoint.daemon_host,
+            CurrentLimits(self),
+            cache(self.environment),
+            here=self.host,
         )
 
     @cached_property

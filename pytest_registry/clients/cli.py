@@ -32,8 +32,9 @@ class Output:
 class DockerCommand:
     """The `docker` command, or one that takes the same arguments (podman).
 
-    `outputs` keeps what every command said, the last one last. `host` is the registry's name in
-    references, for which limits hold; `environment` is made when it is first needed.
+    `outputs` keeps what every command said, the last one last. `host` is the registry's name for
+    the engine's daemon, for which limits hold, and `here` its name on this machine, with which the
+    references of images begin; `environment` is made when it is first needed.
     """
 
     def __init__(
@@ -42,8 +43,11 @@ class DockerCommand:
         limits: OperationLimits,
         environment: Callable[[], Mapping[str, str]],
         program: Sequence[str] = ("docker",),
+        *,
+        here: str = "",
     ) -> None:
         self._host = host
+        self._here = here or host
         self._limits = limits
         self._environment = environment
         self._program = tuple(program)
@@ -51,13 +55,13 @@ class DockerCommand:
 
     def push(self, image: Image | str, *options: str) -> Output:
         """Push a local tag, within a push slot; raises PushError, AuthenticationFailed."""
-        reference = _reference(image)
+        reference = self._reference(image)
         with self._slot("push", reference):
             return self._run("push", *options, reference, kind=PushError)
 
     def pull(self, image: Image | str, *options: str) -> Output:
         """Pull, within a pull slot; raises PullError, ImageNotFound, AuthenticationFailed."""
-        reference = _reference(image)
+        reference = self._reference(image)
         with self._slot("pull", reference):
             return self._run("pull", *options, reference, kind=PullError)
 
@@ -104,6 +108,9 @@ class DockerCommand:
         take = self._limits.push if operation == "push" else self._limits.pull
         return take(named.repository, reference=named.target)
 
-
-def _reference(image: Image | str) -> str:
-    return image.reference if isinstance(image, Image) else image
+    def _reference(self, image: Image | str) -> str:
+        """As the daemon, which may be on another machine, reaches an image of the registry."""
+        if not isinstance(image, Image):
+            return image
+        host, _, name = image.reference.partition("/")
+        return f"{self._host}/{name}" if self._host and host == self._here else image.reference

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,8 @@ from pytest_registry.errors import (
     RegistryError,
     Unsupported,
 )
-from pytest_registry.limits.policy import Unlimited
+from pytest_registry.images.image import Image
+from pytest_registry.limits.policy import Operation, Unlimited
 
 Factory = Callable[..., Registry]
 
@@ -122,6 +125,46 @@ def test_the_docker_command_raises_what_it_failed_with(registry_factory: Factory
     with pytest.raises(RegistryError):
         registry.docker_command.run("no-such-command")
     assert registry.docker_command.outputs[-1].stderr
+
+
+@pytest.mark.parametrize(
+    ("daemon_host", "told", "slots"),
+    [
+        ("127.0.0.1:5000", "127.0.0.1:5000/ci/app:1", ["push ci/app", "pull ci/app"]),
+        ("", "engine.test:5000/ci/app:1", []),
+    ],
+    ids=["an engine on another machine", "one that does not reach the registry"],
+)
+def test_an_image_is_named_to_a_command_as_the_engines_daemon_reaches_it(
+    daemon_host: str, told: str, slots: list[str]
+) -> None:
+    taken = Slots()
+    echo = DockerCommand(daemon_host, taken, dict, ["echo"], here="engine.test:5000")
+    image = Image("engine.test:5000/ci/app:1", "app", "1", "sha256:0", 1)
+    elsewhere = dataclasses.replace(image, reference="registry.test/app:1")
+    assert echo.push(image).stdout == f"push {told}\n"
+    assert echo.pull(image, "--quiet").stdout == f"pull --quiet {told}\n"
+    assert echo.pull(elsewhere).stdout == "pull registry.test/app:1\n"
+    assert taken.names == slots
+
+
+class Slots:
+    """Limits that note which slots were taken."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def pull(
+        self, repository: str = "", *, reference: str = ""
+    ) -> AbstractContextManager[Operation]:
+        self.names.append(f"pull {repository}")
+        return Unlimited().pull(repository, reference=reference)
+
+    def push(
+        self, repository: str = "", *, reference: str = ""
+    ) -> AbstractContextManager[Operation]:
+        self.names.append(f"push {repository}")
+        return Unlimited().push(repository, reference=reference)
 
 
 def test_a_command_that_is_not_installed_is_named() -> None:

@@ -41,10 +41,12 @@ def test_docker_py(registry, registry_docker_client, registry_nginx_image):
     assert registry.tags("again/nginx") == ["2"]
 """
 COMMAND = """
-def test_the_docker_command(registry, registry_env, registry_nginx_image):
+def test_the_docker_command(registry, registry_env, registry_docker_cli, registry_nginx_image):
     import subprocess
     reference = registry.daemon_reference("samples/nginx")
     subprocess.run(["docker", "pull", reference], env=registry_env, check=True)
+    registry_docker_cli.pull(registry_nginx_image)
+    registry_docker_cli.push(registry_nginx_image)
 """
 
 
