@@ -12,7 +12,25 @@ if TYPE_CHECKING:
     from pytest_registry.clients.containers import WebContainer
     from pytest_registry.clients.docker_sdk import LoggedInClient
     from pytest_registry.clients.oci import OciClient
-    from pytest_registry.errors import RegistryError
+    from pytest_registry.errors import (
+        AuthenticationFailed,
+        EngineUnavailable,
+        ImageNotFound,
+        InvalidReference,
+        OptionError,
+        ProtocolError,
+        PullError,
+        PushError,
+        RateLimited,
+        RegistryEnded,
+        RegistryError,
+        SlotLost,
+        SlotTimeout,
+        StartError,
+        StateError,
+        TransferError,
+        Unsupported,
+    )
     from pytest_registry.gate.fault import Fault
     from pytest_registry.gate.remote import ActiveFault
     from pytest_registry.gate.throttle import Throttle
@@ -37,28 +55,44 @@ _MODULES = {
     "OciClient": "clients.oci",
     "Push": "sample",
     "Registry": "registry",
-    "RegistryError": "errors",
     "Requests": "report.requests",
     "Throttle": "gate.throttle",
     "WebContainer": "clients.containers",
     "archived_image": "images.sources",
     "synthetic_image": "images.synthetic",
 }
+"""Where each name is at home; the errors, which have no row here, are in errors.py."""
 
 __all__ = [
     "ActiveFault",
+    "AuthenticationFailed",
     "Credentials",
+    "EngineUnavailable",
     "Fault",
     "Image",
+    "ImageNotFound",
+    "InvalidReference",
     "Limits",
     "LoggedInClient",
     "LoggedRequest",
     "OciClient",
+    "OptionError",
+    "ProtocolError",
+    "PullError",
     "Push",
+    "PushError",
+    "RateLimited",
     "Registry",
+    "RegistryEnded",
     "RegistryError",
     "Requests",
+    "SlotLost",
+    "SlotTimeout",
+    "StartError",
+    "StateError",
     "Throttle",
+    "TransferError",
+    "Unsupported",
     "WebContainer",
     "archived_image",
     "synthetic_image",
@@ -66,8 +100,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)

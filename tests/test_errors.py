@@ -9,6 +9,7 @@ import pickle
 
 import pytest
 
+import pytest_registry
 from pytest_registry import errors
 from pytest_registry.errors import ProtocolError, RateLimited, RegistryError, SlotTimeout
 from pytest_registry.sharing.state import error_from_json, error_to_json
@@ -63,5 +64,12 @@ def test_every_kind_is_one_tree_and_documented(kind: type[RegistryError]) -> Non
     assert kind.__module__ == "pytest_registry.errors"
 
 
-def test_a_malformed_reference_is_a_value_error_too() -> None:
-    assert issubclass(errors.InvalidReference, ValueError)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_every_kind_is_had_from_the_package_itself(kind: type[RegistryError]) -> None:
+    assert getattr(pytest_registry, kind.__name__) is kind
+    assert kind.__name__ in pytest_registry.__all__
+
+
+@pytest.mark.parametrize("kind", [errors.InvalidReference, errors.OptionError])
+def test_what_was_given_wrongly_is_a_value_error_too(kind: type[RegistryError]) -> None:
+    assert issubclass(kind, ValueError)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pytest_registry.errors import SlotTimeout
+from pytest_registry import SlotTimeout
 
 
 def test_a_tool_takes_a_slot(registry):

@@ -5,8 +5,7 @@ import subprocess
 
 import pytest
 
-from pytest_registry import Credentials, synthetic_image
-from pytest_registry.errors import AuthenticationFailed
+from pytest_registry import AuthenticationFailed, Credentials, synthetic_image
 
 pytest.importorskip("trustme", reason="TLS needs pytest-registry[tls]")
 

@@ -4,8 +4,7 @@ import shutil
 
 import pytest
 
-from pytest_registry import synthetic_image
-from pytest_registry.errors import ProtocolError
+from pytest_registry import ProtocolError, synthetic_image
 
 NGINX = "nginx"
 

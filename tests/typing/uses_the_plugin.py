@@ -16,6 +16,7 @@ from pytest_registry import (
     Credentials,
     Fault,
     Image,
+    ImageNotFound,
     Limits,
     LoggedInClient,
     LoggedRequest,
@@ -80,6 +81,8 @@ def test_errors(registry: Registry) -> None:
     assert_type(raised.value, RegistryError)
     assert_type(raised.value.asked, str)
     assert_type(raised.value.remedy, str)
+    with pytest.raises(ImageNotFound):
+        registry.image("not/there")
 
 
 def test_faults(registry: Registry, registry_faults: list[ActiveFault]) -> None:
