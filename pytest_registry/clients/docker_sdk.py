@@ -136,6 +136,22 @@ def push(
     return lines
 
 
+@contextmanager
+def gone_is_fine() -> Iterator[None]:
+    """Let pass that a thing is gone (404), or in somebody's use or going already (409)."""
+    try:
+        yield
+    except docker.errors.APIError as error:
+        if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+            raise
+
+
+def remove_container(client: docker.DockerClient, container: str) -> None:
+    """Kill and remove a container with its anonymous volumes; one that is gone is no error."""
+    with gone_is_fine():
+        client.api.remove_container(container, force=True, v=True)
+
+
 def told(stream: Iterable[dict[str, Any]], bar: Bar | None) -> Iterator[dict[str, Any]]:
     """The lines of an engine's stream, told to a progress bar on their way."""
     for line in stream:

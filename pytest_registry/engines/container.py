@@ -72,35 +72,9 @@ class ContainerEngine:
 
         Unsupported where nobody could trust its certificate.
         """
-        from pytest_registry.clients.docker_sdk import ENGINE_ERRORS
-        from pytest_registry.clients.engine_reach import meets_own_ports, reach_of
-
         began = time.monotonic()
-        try:
-            self._reach = reach_of(self._client)
-            self._check_certificate(birth)
-            host, daemon_host = self._run(birth)
-        except ENGINE_ERRORS as error:
-            self.stop()
-            raise EngineUnavailable(
-                f"start a registry container of {self._image}",
-                str(error),
-                f"see whether the image runs by itself: docker run --rm {self._image}",
-            ) from error
-        if birth.security.auth == "bearer" and not meets_own_ports():
-            daemon_host = ""  # the engine's daemon cannot fetch tokens from this process
-        endpoint = Endpoint(
-            engine="container",
-            detail=", ".join(filter(None, (self._detail, self._reach.in_words))),
-            reason=self._reason,
-            host=host,
-            daemon_host=daemon_host,
-            credentials=birth.credentials,
-            container_id=self._container,
-            # htpasswd knows no rights, and the file in the container is the image's.
-            accounts=str(birth.security.accounts) if birth.security.auth == "bearer" else None,
-            **birth.security.reached(),
-        )
+        host, daemon_host = self._begin(birth)
+        endpoint = self._endpoint(birth, host, daemon_host)
         try:
             if not host:
                 raise self._ended_at_once(endpoint, birth.log)
@@ -122,7 +96,7 @@ class ContainerEngine:
 
         Otherwise the lease has ended it or will, and the run's clean-up knows its label.
         """
-        from pytest_registry.clients.docker_sdk import ENGINE_ERRORS
+        from pytest_registry.clients.docker_sdk import ENGINE_ERRORS, remove_container
 
         container, self._container = self._container, None
         if container is not None:
@@ -131,6 +105,42 @@ class ContainerEngine:
         server, self._token_server = self._token_server, None
         if server is not None:
             server.close()
+
+    def _begin(self, birth: Birth) -> tuple[str, str]:
+        """Start the container; its two addresses. Raises EngineUnavailable, Unsupported."""
+        from pytest_registry.clients.docker_sdk import ENGINE_ERRORS
+        from pytest_registry.clients.engine_reach import reach_of
+
+        try:
+            self._reach = reach_of(self._client)
+            self._check_certificate(birth)
+            return self._run(birth)
+        except ENGINE_ERRORS as error:
+            self.stop()
+            raise EngineUnavailable(
+                f"start a registry container of {self._image}",
+                str(error),
+                f"see whether the image runs by itself: docker run --rm {self._image}",
+            ) from error
+
+    def _endpoint(self, birth: Birth, host: str, daemon_host: str) -> Endpoint:
+        from pytest_registry.clients.engine_reach import meets_own_ports
+
+        bearer = birth.security.auth == "bearer"
+        if bearer and not meets_own_ports():
+            daemon_host = ""  # the engine's daemon cannot fetch tokens from this process
+        return Endpoint(
+            engine="container",
+            detail=", ".join(filter(None, (self._detail, self._reach.in_words))),
+            reason=self._reason,
+            host=host,
+            daemon_host=daemon_host,
+            credentials=birth.credentials,
+            container_id=self._container,
+            # htpasswd knows no rights, and the file in the container is the image's.
+            accounts=str(birth.security.accounts) if bearer else None,
+            **birth.security.reached(),
+        )
 
     def _check_certificate(self, birth: Birth) -> None:
         if self._reach.network and birth.security.tls != "off":
@@ -145,13 +155,12 @@ class ContainerEngine:
         """Start a container, with a lease where the image has a shell; its two addresses."""
         from docker.errors import APIError
 
-        if birth.leased:
-            try:
-                return self._launch(birth, with_lease=True)
-            except APIError as error:
-                if "/bin/sh" not in str(error):
-                    raise
-                self.stop()
+        try:
+            return self._launch(birth, with_lease=True)
+        except APIError as error:
+            if "/bin/sh" not in str(error):
+                raise
+            self.stop()
         return self._launch(birth, with_lease=False)
 
     def _launch(self, birth: Birth, *, with_lease: bool) -> tuple[str, str]:
@@ -171,7 +180,7 @@ class ContainerEngine:
             stdin_open=with_lease,
             host_config=api.create_host_config(
                 port_bindings={PORT: (self._reach.publish, None)},
-                auto_remove=birth.leased,
+                auto_remove=True,
                 network_mode=self._reach.network or None,
             ),
         )["Id"]
@@ -235,18 +244,6 @@ class ContainerEngine:
                 return "was removed"
             return f"is out of reach: the container engine does not answer ({error})"
         return f"ended with status {state.get('ExitCode')}"
-
-
-def remove_container(client: docker.DockerClient, container: str) -> None:
-    """Kill and remove a container with its anonymous volumes; one that is gone is no error."""
-    from docker.errors import APIError
-
-    try:
-        client.api.remove_container(container, force=True, v=True)
-    except APIError as error:
-        # 404: gone. 409: the engine is removing it already, because of AutoRemove.
-        if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
-            raise
 
 
 def _copy_output(socket: Any, log: Path) -> None:

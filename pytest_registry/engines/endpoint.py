@@ -23,7 +23,8 @@ class Endpoint:
     the same for the container engine's own daemon (another one with a remote or nested daemon),
     empty where that cannot reach the registry.
     `engine` is `container`, `embedded` or `external`, `detail` which one in words, `reason` why it
-    was chosen; `start_seconds` how long it took until it answered. `prefix` is below what the run's
+    was chosen, `container_id` its container, None where there is none; `start_seconds` how long it
+    took until it answered. `prefix` is below what the run's
     repositories lie in a registry that is not the run's own.
 
     `request_log` is where the requests are written down that pass a gate of ours, which then also
@@ -107,11 +108,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Birth:
-    """What an engine needs to know to start a registry.
+    """What an engine needs to know to start a registry, which ends with the process that does.
 
-    `labels` mark everything that is made in a container engine; `deadline` is on the monotonic
-    clock; `leased` registries must end with the process that started them. `requests` is where a
-    gate writes down what came, `throttle` what holds for the whole run.
+    `labels` mark everything that is made in a container engine; `start_timeout` is in seconds.
+    `requests` is where a gate writes down what came, `throttle` what holds for the whole run.
     """
 
     run_id: str
@@ -123,7 +123,6 @@ class Birth:
     security: Security
     requests: Path
     throttle: Throttle | None = None
-    leased: bool = True
 
 
 class Engine(Protocol):

@@ -6,9 +6,8 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_registry.errors import EngineUnavailable, RegistryError
 from pytest_registry.security.files import write_secret
@@ -88,14 +87,16 @@ def sweep(run: Run) -> list[str]:
 
 def remove_labelled(client: docker.DockerClient, labels: dict[str, str]) -> None:
     """Remove the containers, volumes and networks that bear all of `labels`."""
-    for container in _labelled(client, labels):
-        _remove_container(client, container["Id"])
+    from pytest_registry.clients.docker_sdk import gone_is_fine, remove_container
+
     wanted = {"label": [f"{key}={value}" for key, value in labels.items()]}
+    for container in client.api.containers(all=True, filters=wanted):
+        remove_container(client, container["Id"])
     for volume in client.api.volumes(filters=wanted).get("Volumes") or ():
-        with _gone_is_fine():
+        with gone_is_fine():
             client.api.remove_volume(volume["Name"], force=True)
     for network in client.api.networks(filters=wanted):
-        with _gone_is_fine():
+        with gone_is_fine():
             client.api.remove_network(network["Id"])
 
 
@@ -124,17 +125,21 @@ def remove_references(client: docker.DockerClient, host: str, before: Iterable[s
     first, and what is left is asked anew: Podman's digests are made of tags, and go with them. To
     remove one of them by force would remove the image with all its names.
     """
+    from pytest_registry.clients.docker_sdk import gone_is_fine
+
     for is_tag in (True, False):
         for reference in set(references_under(client, host)) - set(before):
             if is_tag == ("@" not in reference):
-                with _gone_is_fine():
+                with gone_is_fine():
                     client.api.remove_image(reference, force=True)
 
 
 def remove_pulled(client: docker.DockerClient, images: Iterable[str]) -> None:
     """Remove images that a run pulled, unless somebody else's container uses them."""
+    from pytest_registry.clients.docker_sdk import gone_is_fine
+
     for image in images:
-        with _gone_is_fine():
+        with gone_is_fine():
             client.api.remove_image(image)
 
 
@@ -196,29 +201,6 @@ def _engine(patience: float = ENGINE_RESTART) -> Iterator[docker.DockerClient]:
             time.sleep(0.2)
     with contextlib.closing(client):
         yield client
-
-
-def _labelled(client: docker.DockerClient, labels: dict[str, str]) -> list[dict[str, Any]]:
-    wanted = {"label": [f"{key}={value}" for key, value in labels.items()]}
-    found: list[dict[str, Any]] = client.api.containers(all=True, filters=wanted)
-    return found
-
-
-def _remove_container(client: docker.DockerClient, container: str) -> None:
-    with _gone_is_fine():
-        client.api.remove_container(container, force=True, v=True)
-
-
-@contextlib.contextmanager
-def _gone_is_fine() -> Iterator[None]:
-    """Let pass that a thing is gone (404), or in somebody's use or going already (409)."""
-    from docker.errors import APIError
-
-    try:
-        yield
-    except APIError as error:
-        if error.status_code not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
-            raise
 
 
 def _daemon_place(run: Run) -> str | None:
