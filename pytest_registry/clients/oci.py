@@ -249,7 +249,10 @@ class OciClient:
         *,
         progress: Progress | None = None,
     ) -> Descriptor:
-        """Push an image with all that it needs; blobs that are there already are not sent."""
+        """Push an image with all that it needs; blobs that are there already are not sent.
+
+        Without a `tag` it is there by its digest alone.
+        """
         name, target = self._named(repository, tag or "latest")
         named = manifests.reference(self._session, name, target)
         with self._limits.push(repository, reference=target) as operation:
@@ -290,7 +293,8 @@ class OciClient:
     ) -> Descriptor:
         """Copy an image, every platform unless one is named; mounts within one registry.
 
-        Holds a push slot of the destination and, where its limits are others, a pull slot here.
+        Without `to_tag` it is there by its digest alone. Holds a push slot of the destination and,
+        where its limits are others, a pull slot here.
         """
         origin = self._namespace.full(repository)
         name, tag = destination._named(to_repository, to_tag or "latest")

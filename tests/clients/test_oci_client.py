@@ -23,7 +23,7 @@ from pytest_registry.errors import (
 from pytest_registry.images.synthetic import synthetic_image
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
-from pytest_registry.oci.media_types import OCI_INDEX
+from pytest_registry.oci.media_types import OCI_INDEX, OCI_LAYER_GZIP
 from pytest_registry.oci.names import digest_of
 from pytest_registry.security.credentials import Credentials
 
@@ -72,6 +72,14 @@ def test_a_blob_comes_back_as_it_was_pushed(client: OciClient, repository: str, 
     assert blob == Descriptor.of(content, "application/octet-stream")
     assert client.has_blob(repository, blob.digest)
     assert read(client, repository, blob.digest) == content
+
+
+def test_a_blob_is_described_by_the_media_type_that_it_was_pushed_with(
+    client: OciClient, repository: str
+) -> None:
+    layer = client.put_blob(repository, b"content", media_type=OCI_LAYER_GZIP)
+    assert layer == Descriptor.of(b"content", OCI_LAYER_GZIP)
+    assert client.has_blob(repository, layer.digest)
 
 
 def test_a_file_is_pushed_from_where_it_stands_and_stays_open(

@@ -173,6 +173,18 @@ def test_a_copy_within_a_repository_is_another_tag(client: OciClient, repository
     assert client.tags(repository) == ["1", "2"]
 
 
+def test_a_copy_of_one_platform_leaves_the_index_and_the_others_behind(
+    client: OciClient, repository: str
+) -> None:
+    index = synthetic_image(1, platforms=BOTH)
+    client.push(index, repository, "1")
+    one = client.copy(repository, "1", client, f"{repository}/arm", "2", platform="linux/arm64")
+    _, arm = index.root().manifests
+    assert one.digest == arm.digest
+    assert client.pull(f"{repository}/arm", "2").digest == arm.digest
+    assert not client.exists(f"{repository}/arm", index.digest)
+
+
 def test_a_copy_goes_from_one_registry_to_another(
     served: Served, client: OciClient, repository: str, made: SyntheticImage
 ) -> None:

@@ -6,7 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -365,3 +365,20 @@ def test_a_timeout_is_the_readers(scripted: Start, reply: type[Reply]) -> None:
         pytest.raises(ProtocolError, match="timed out"),
     ):
         client.ping()
+
+
+@pytest.mark.parametrize(
+    ("named", "sent"),
+    [({}, "pytest-registry"), ({"user_agent": "my-suite/2"}, "my-suite/2")],
+    ids=["by default", "as asked for"],
+)
+def test_the_client_names_itself_in_every_request(
+    scripted: Start,
+    reply: type[Reply],
+    named: dict[str, Any],
+    sent: str,
+) -> None:
+    server = scripted(in_turn(reply()))
+    with OciClient(server.url, **named) as client:
+        client.ping()
+    assert [each.headers["user-agent"] for each in server.seen] == [sent]
