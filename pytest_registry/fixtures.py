@@ -175,9 +175,9 @@ def registry_push(
     `registry_push("nginx")`: the source is as for `registry.push`, the sample image if none is
     given. Another `repository` than `NAMESPACE/NAME` may be given.
     """
-    from pytest_registry.sample import pusher
+    from pytest_registry.sample import Push
 
-    return pusher(registry, member_of(request.config).run.settings, registry_namespace)
+    return Push(registry, member_of(request.config).run.settings, registry_namespace)
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pytest_registry.errors import TransferError
 from pytest_registry.images.image import Image
@@ -19,8 +20,13 @@ NGINX_REPOSITORY = "samples/nginx"
 """Where the sample image stands in the registry."""
 
 
-class Push(Protocol):
-    """What the `registry_push` fixture is."""
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What the `registry_push` fixture is: it pushes into a test's namespace, if not told where."""
+
+    registry: Registry
+    settings: Settings
+    namespace: str
 
     def __call__(
         self,
@@ -31,24 +37,12 @@ class Push(Protocol):
         platform: str | None = None,
     ) -> Image:
         """Push; see the fixture."""
-
-
-def pusher(registry: Registry, settings: Settings, namespace: str) -> Push:
-    """A function that pushes into a namespace, unless it is told a repository."""
-
-    def push(
-        source: str | Path | ImageSource | None = None,
-        repository: str | None = None,
-        tag: str = "latest",
-        *,
-        platform: str | None = None,
-    ) -> Image:
         if repository is None:
-            name = repository_of(settings.sample_image if source is None else source)
-            repository = f"{namespace}/{name}"
-        return push_or_sample(registry, settings, source, repository, tag, platform=platform)
-
-    return push
+            name = repository_of(self.settings.sample_image if source is None else source)
+            repository = f"{self.namespace}/{name}"
+        return push_or_sample(
+            self.registry, self.settings, source, repository, tag, platform=platform
+        )
 
 
 def push_or_sample(
