@@ -131,9 +131,8 @@ class RateLimited(TransferError):
         remedy: str = "",
         *,
         retry_after: float | None = None,
-        log: Sequence[str] = (),
     ) -> None:
-        super().__init__(asked, happened, remedy, log=log)
+        super().__init__(asked, happened, remedy)
         self.retry_after = retry_after
 
 
@@ -152,9 +151,8 @@ class ProtocolError(TransferError):
         *,
         status: int | None = None,
         codes: Sequence[str] = (),
-        log: Sequence[str] = (),
     ) -> None:
-        super().__init__(asked, happened, remedy, log=log)
+        super().__init__(asked, happened, remedy)
         self.status = status
         self.codes = tuple(codes)
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from pytest_registry.errors import ImageNotFound, PullError
 from pytest_registry.images.files import Files, read_document
@@ -28,11 +29,7 @@ class LayoutImage:
     files: Files
     name: str
     tag: str | None = None
-
-    @property
-    def flaws(self) -> Flaws:
-        """None."""
-        return SOUND
+    flaws: ClassVar[Flaws] = SOUND
 
     def root(self) -> Manifest:
         """The manifest or index that the layout's index names; raises ImageNotFound, PullError."""

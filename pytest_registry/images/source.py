@@ -133,10 +133,10 @@ def in_memory(content: bytes) -> Callable[[], Readable]:
     return lambda: cast("Readable", io.BytesIO(content))
 
 
-def blocks_of(stream: Readable, size: int = BLOCK) -> Iterator[bytes]:
-    """The stream's bytes in blocks of up to `size`; the stream is closed at the end."""
+def blocks_of(stream: Readable) -> Iterator[bytes]:
+    """The stream's bytes in blocks of up to `BLOCK`; the stream is closed at the end."""
     try:
-        while block := stream.read(size):
+        while block := stream.read(BLOCK):
             yield block
     finally:
         stream.close()

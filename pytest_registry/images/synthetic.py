@@ -113,28 +113,44 @@ def synthetic_image(
 
     Raises OptionError for what cannot be together.
     """
-    words = _WORDS.get(media_types)
-    if words is None:
-        raise _refused(f"media_types={media_types!r}", "'oci' or 'docker'")
-    if layers < 0 or layer_size < 0:
-        raise _refused("fewer than no layers or bytes", "0 or more")
+    members = _members(annotations, subject)
+    runs = bool(platforms or binary or files or config or entrypoint)
+    _check(media_types, min(layers, layer_size), artifact_type, members=bool(members), runs=runs)
+    run = {**(config or {})}
+    if entrypoint is not None:
+        run["Entrypoint"] = list(entrypoint)
+    words = _WORDS[media_types]
+    recipe = _Recipe(
+        seed, words, layers, layer_size, binary, files or {}, run, artifact_type, members
+    )
+    return _build(recipe, tuple(Platform.parse(text) for text in platforms))
+
+
+def _members(
+    annotations: Mapping[str, str] | None, subject: Descriptor | SyntheticImage | None
+) -> dict[str, Any]:
+    """What stands in the manifest, or index, beside its content."""
     members: dict[str, Any] = {}
     if subject is not None:
         about = subject if isinstance(subject, Descriptor) else subject.descriptor
         members["subject"] = Descriptor(about.media_type, about.digest, about.size).to_json()
     if annotations:
         members["annotations"] = dict(annotations)
+    return members
+
+
+def _check(
+    media_types: str, least: int, artifact_type: str | None, *, members: bool, runs: bool
+) -> None:
+    """Raise OptionError for what cannot be together; `runs`: there is something for a container."""
+    if media_types not in _WORDS:
+        raise _refused(f"media_types={media_types!r}", "'oci' or 'docker'")
+    if least < 0:
+        raise _refused("fewer than no layers or bytes", "0 or more")
     if media_types == "docker" and (members or artifact_type):
         raise _refused("annotations, subject or artifact_type", "media_types='oci' with them")
-    if artifact_type is not None and (platforms or binary or files or config or entrypoint):
+    if artifact_type is not None and runs:
         raise _refused("artifact_type with a container's content", "only layers with it")
-    run = {**(config or {})}
-    if entrypoint is not None:
-        run["Entrypoint"] = list(entrypoint)
-    recipe = _Recipe(
-        seed, words, layers, layer_size, binary, files or {}, run, artifact_type, members
-    )
-    return _build(recipe, tuple(Platform.parse(text) for text in platforms))
 
 
 def _build(recipe: _Recipe, platforms: tuple[Platform, ...]) -> SyntheticImage:

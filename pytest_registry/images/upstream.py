@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from pytest_registry.images.source import SOUND, Flaws, Readable
 from pytest_registry.oci.descriptor import Descriptor
@@ -32,17 +32,13 @@ class RegistryImage:
     reader: RegistryReader
     repository: str
     target: str
+    flaws: ClassVar[Flaws] = SOUND
 
     @property
     def name(self) -> str:
         """What messages call it."""
         at = "@" if ":" in self.target else ":"
         return f"{self.reader.host}/{self.repository}{at}{self.target}"
-
-    @property
-    def flaws(self) -> Flaws:
-        """None."""
-        return SOUND
 
     def root(self) -> Manifest:
         """The manifest or index, asked for once."""
