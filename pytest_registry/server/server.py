@@ -34,7 +34,7 @@ class RegistryServer:
 
     Bound when it is made: `url` is valid at once, and connections wait in the backlog until it
     serves. As a context manager it serves in a thread; `serve_forever` serves in the caller's.
-    Raises OSError if it cannot bind and StateError if its storage is in use.
+    Raises OSError if it cannot bind and StateError if its storage is in use or somebody else's.
     """
 
     def __init__(self, settings: ServerSettings) -> None:

@@ -27,13 +27,13 @@ by `proceed`. It may raise ApiError."""
 class ServerSettings(NamedTuple):
     """Settings of one server; nothing is read from the environment.
 
-    `port` 0 lets the kernel choose. `storage` is a directory of the server's own, made if missing;
-    None keeps everything in memory. `credentials` asks every client for HTTP Basic; `authenticator`
-    takes precedence over them. `routes` is the route table if it is not the registry's own.
-    `certificate` and `key` (PEM files) make it speak TLS; `client_ca` asks clients for a
-    certificate of that authority. `timeout` is the seconds after which a client that neither sends
-    nor takes a byte is dropped, `upload_timeout` those after which an upload session that nobody
-    continues is forgotten.
+    `port` 0 lets the kernel choose. `storage` is a directory of the server's own, made if missing
+    and refused if others have put something there; None keeps everything in memory. `credentials`
+    asks every client for HTTP Basic; `authenticator` takes precedence over them. `routes` is the
+    route table if it is not the registry's own. `certificate` and `key` (PEM files) make it speak
+    TLS; `client_ca` asks clients for a certificate of that authority. `timeout` is the seconds
+    after which a client that neither sends nor takes a byte is dropped, `upload_timeout` those
+    after which an upload session that nobody continues is forgotten.
 
     `observer` is called with the record of every finished request, `log` with one line for it (and
     for what went wrong inside), both in the thread that served it: they must not block. Without

@@ -20,6 +20,7 @@ from pytest_registry.errors import StateError
 from pytest_registry.oci.names import digest_of
 from pytest_registry.server import RegistryServer, ServerSettings
 from pytest_registry.server.store import disk
+from pytest_registry.server.store.uploads import random_uuid
 
 if TYPE_CHECKING:
     from tests.server.conftest import Asked, Kit, Serve
@@ -229,7 +230,7 @@ def test_a_registry_that_was_killed_clears_up_when_it_starts_again(
     first.push_image("a", "t")
     first.server.close()
     storage = tmp_path / "storage"
-    (storage / "uploads" / "left").write_bytes(b"half")
+    (storage / "uploads" / random_uuid()).write_bytes(b"half")
     stray = storage / "blobs" / "sha256" / "00" / ("0" * 64)
     stray.parent.mkdir()
     stray.write_bytes(b"renamed, but never recorded")
@@ -246,6 +247,58 @@ def test_a_registry_that_was_killed_clears_up_when_it_starts_again(
 def test_two_registries_never_share_a_directory(registry: Asked) -> None:
     with pytest.raises(StateError, match="another registry is serving from that directory"):
         RegistryServer(ServerSettings(storage=registry.storage))
+
+
+@pytest.mark.parametrize(
+    ("foreign", "why"),
+    [
+        ({"uploads/photo.jpg": "x", "blobs/a/b/c.txt": "x"}, "is no registry's directory"),
+        ({"lock": "", "notes.txt": "x"}, "is no registry's directory"),
+        ({"journal": "Dear diary,\n"}, "is no registry's directory"),
+        ({"journal": "Dear diary,\n", "lock": ""}, "line 1 of its journal is none"),
+        ({"journal": "Dear diary", "lock": ""}, "line 1 of its journal is none"),
+        ({"journal": "[]\n", "lock": ""}, "line 1 of its journal is none"),
+        ({"journal": '[["dance","a"]]\n', "lock": ""}, "line 1 of its journal is none"),
+        ({"journal": '[["blob","a"]]\n', "lock": ""}, "line 1 of its journal is none"),
+        (
+            {"journal": '[["blob","a","sha256:0",1]]\n[["blob"\n[["x"', "lock": ""},
+            "line 2 of its journal is none",
+        ),
+    ],
+)
+def test_a_directory_of_somebody_else_is_refused_and_left_as_it_is(
+    foreign: dict[str, str], why: str, tmp_path: Path
+) -> None:
+    for name, text in foreign.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(StateError, match=why):
+        RegistryServer(ServerSettings(storage=tmp_path))
+    found = {str(p.relative_to(tmp_path)): p for p in tmp_path.rglob("*") if p.is_file()}
+    assert {name: path.read_text() for name, path in found.items()} == foreign
+
+
+def test_what_others_put_into_a_store_stays_there(serve: Serve, tmp_path: Path) -> None:
+    serve().server.close()
+    storage = tmp_path / "storage"
+    foreign = [
+        storage / "uploads" / "photo.jpg",
+        storage / "uploads" / "album" / "photo.jpg",
+        storage / "blobs" / "a" / "b" / "c.txt",
+        storage / "blobs" / "sha256" / "00" / "notes",
+        storage / "blobs" / "sha256" / "00" / ("1" * 64),
+        storage / "blobs" / "sha256" / "00" / ("0" * 64) / "notes",
+    ]
+    for path in foreign:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    serve().server.close()
+    assert [path for path in foreign if not path.exists()] == []
+
+
+def test_a_server_that_was_killed_at_once_can_be_started_again(tmp_path: Path) -> None:
+    (tmp_path / "lock").touch()
+    RegistryServer(ServerSettings(storage=tmp_path)).close()
 
 
 def test_only_its_owner_may_read_the_storage(registry: Asked) -> None:

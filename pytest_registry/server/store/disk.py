@@ -7,13 +7,18 @@ registry of a test run need not survive the machine, and a killed process loses 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
 
+from pytest_registry.oci.names import is_digest
 from pytest_registry.server.body import BLOCK
 from pytest_registry.server.store.contents import Write
+
+_PARTIAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|manifest-[0-9]+")
+"""The names under which contents are received: an upload's id, or a thread's."""
 
 
 class DiskPartial:
@@ -113,17 +118,19 @@ class DiskContents:
         Path(self._path(digest)).unlink(missing_ok=True)
 
     def retain(self, digests: set[str]) -> None:
-        """Clear up after a server that was killed."""
-        wanted = {self._path(digest) for digest in digests}
+        """Clear up after a server that was killed. Only files of names that we give are deleted."""
         for path in self._whole.glob("*/*/*"):
-            if str(path) not in wanted:
+            digest = f"{path.parts[-3]}:{path.name}"
+            ours = is_digest(digest) and str(path) == self._path(digest) and path.is_file()
+            if ours and digest not in digests:
                 path.unlink()
         self.close()
 
     def close(self) -> None:
-        """Empty the directory of uploads."""
+        """Clear the directory of uploads of what is received there."""
         for path in self._partial.iterdir():
-            path.unlink(missing_ok=True)
+            if _PARTIAL.fullmatch(path.name) and path.is_file():
+                path.unlink(missing_ok=True)
 
     def _path(self, digest: str) -> str:
         # A digest was matched against its grammar before: it holds no slash and no dot.

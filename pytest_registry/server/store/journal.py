@@ -13,6 +13,9 @@ from typing import Protocol
 from pytest_registry.errors import StateError
 from pytest_registry.server.store.index import Event, Index
 
+_BEGINNING = '[["'
+"""How each line begins: half a line is told by it from what others wrote."""
+
 
 class Journal(Protocol):
     """Where changes are recorded."""
@@ -35,9 +38,14 @@ class NoJournal:
 
 
 class FileJournal:
-    """`journal` in a directory, and `lock` beside it, which keeps a second server away."""
+    """`journal` in a directory, and `lock` beside it, which keeps a second server away.
+
+    Raises StateError if a server holds the lock, or if the directory holds something else: nothing
+    of it is touched then.
+    """
 
     def __init__(self, directory: Path) -> None:
+        _check_ours(directory)
         self._path = directory / "journal"
         self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -52,15 +60,22 @@ class FileJournal:
         self._file = _open(self._path)
 
     def replay(self, index: Index) -> None:
-        """Bring an empty index to the recorded state, and the file to its shortest form."""
+        """Bring an empty index to the recorded state, and the file to its shortest form.
+
+        Raises StateError, and leaves the file as it is, if it is no journal of ours.
+        """
         with self._path.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                try:
-                    events = json.loads(line)
-                except ValueError:
+            for number, line in enumerate(lines, 1):
+                if not line.endswith("\n") and line.startswith(_BEGINNING[: len(line)]):
                     break  # the server was killed while it wrote this, the last line
-                for event in events:
-                    index.apply(tuple(event))
+                try:
+                    _apply(index, line)
+                except (ValueError, TypeError, KeyError, RecursionError):
+                    raise StateError(
+                        f"serve from {self._path.parent}",
+                        f"line {number} of its journal is none that a registry wrote",
+                        "name another directory",
+                    ) from None
         self._rewrite(index)
 
     def record(self, events: Sequence[Event]) -> None:
@@ -87,6 +102,26 @@ class FileJournal:
         shorter.replace(self._path)
         os.close(self._file)
         self._file = file
+
+
+def _check_ours(directory: Path) -> None:
+    """Refuse what others have put there: what no journal names is deleted from a store."""
+    names = {path.name for path in directory.iterdir()}
+    # A server that was killed at once has left its lock alone.
+    if not {"lock", "journal"} <= names and names - {"lock"}:
+        raise StateError(
+            f"serve from {directory}",
+            "it holds files and is no registry's directory",
+            "name an empty or a new one",
+        )
+
+
+def _apply(index: Index, line: str) -> None:
+    events = json.loads(line)
+    if not isinstance(events, list) or not events:
+        raise ValueError(line)
+    for event in events:
+        index.apply(tuple(event))
 
 
 def _open(path: Path) -> int:

@@ -145,14 +145,18 @@ class Store:
 def open_store(directory: Path | None, upload_timeout: float) -> Store:
     """The store in a directory, with what it held when it was closed; in memory for None.
 
-    Raises StateError if another server uses the directory.
+    Raises StateError if another server uses the directory, or if it is no store of ours.
     """
     index = Index()
     if directory is None:
         return Store(MemoryContents(), NoJournal(), index, upload_timeout)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     journal = FileJournal(directory)
-    contents = DiskContents(directory)
-    journal.replay(index)
-    contents.retain(index.digests)
+    try:
+        journal.replay(index)
+        contents = DiskContents(directory)
+        contents.retain(index.digests)
+    except BaseException:
+        journal.close()
+        raise
     return Store(contents, journal, index, upload_timeout)
