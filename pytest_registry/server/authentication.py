@@ -5,21 +5,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from pytest_registry.server.errors import Code
 
 if TYPE_CHECKING:
+    from pytest_registry.security.accounts import Account as Known
     from pytest_registry.security.accounts import Accounts
     from pytest_registry.server.request import Request
 
 REALM = "pytest-registry"
 
 
+MayPull = Callable[[str], bool]
+
+
+def _any(repository: str) -> bool:  # noqa: ARG001 - a MayPull
+    return True
+
+
 class Account(NamedTuple):
-    """An account that has proved itself."""
+    """An account that has proved itself. `may_pull` tells the repositories that it may read."""
 
     name: str
+    may_pull: MayPull = _any
 
 
 class Challenge(NamedTuple):
@@ -74,8 +84,12 @@ class Basic:
                 found = account
         if found is None or scheme.lower() != "basic":
             return self._challenge
-        proved = Account(found.name)
+        proved = Account(found.name, _may_pull(found))
         if denied := lacking(found, request):
             # 403, not 401: other credentials are wanted, not these once more (RFC 9110, 15.5.4).
             return Challenge("", f"{found.name} has no {denied}", Code.DENIED, account=proved)
         return proved
+
+
+def _may_pull(known: Known) -> MayPull:
+    return lambda repository: "pull" in known.actions_on(repository)

@@ -42,8 +42,9 @@ class Bearer:
             return _challenge(request, wanted, "invalid_token", "the token is not one of ours")
         if problem := _problem(claims, request):
             return _challenge(request, wanted, "invalid_token", problem)
-        account = Account(claims["sub"])
-        lacks = missing((Scope.from_claim(each) for each in claims["access"]), wanted)
+        has = [Scope.from_claim(each) for each in claims["access"]]
+        account = Account(claims["sub"], lambda name: not missing(has, [Scope.of_pull(name)]))
+        lacks = missing(has, wanted)
         if lacks:
             reason = f"the token of {account.name or 'nobody'} lacks {' '.join(map(str, lacks))}"
             return _challenge(request, wanted, "insufficient_scope", reason, account)

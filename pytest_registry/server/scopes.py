@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from pytest_registry.oci.names import is_repository
 from pytest_registry.security.accounts import Account
 from pytest_registry.server.request import Request
+from pytest_registry.server.uploads import asked_mount
 
 CATALOG = "catalog"
 ANYTHING = "*"
@@ -28,6 +28,11 @@ class Scope(NamedTuple):
         order = {"pull": 0, "push": 1, "delete": 2}
         actions = sorted(self.actions, key=lambda each: (order.get(each, 3), each))
         return f"{self.kind}:{self.name}:{','.join(actions)}"
+
+    @classmethod
+    def of_pull(cls, repository: str) -> Scope:
+        """To read a repository."""
+        return cls("repository", repository, frozenset({"pull"}))
 
     @classmethod
     def parse(cls, text: str) -> Scope:
@@ -56,9 +61,9 @@ def needed(request: Request) -> list[Scope]:
     if not request.repository:
         return []
     scopes = [Scope("repository", request.repository, frozenset({_action(request)}))]
-    origin = request.parameter("from") if request.parameter("mount") else None
-    if request.route == "upload" and origin and is_repository(origin):
-        scopes.append(Scope("repository", origin, frozenset({"pull"})))
+    mount = asked_mount(request)
+    if mount is not None and mount.source is not None:
+        scopes.append(Scope.of_pull(mount.source))
     return scopes
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
-from pytest_registry.oci.names import DIGEST_LENGTHS, algorithm_of, is_digest
+from pytest_registry.oci.names import DIGEST_LENGTHS, algorithm_of, is_digest, is_repository
 from pytest_registry.server.errors import ApiError, Code
 from pytest_registry.server.lookup import checked_digest
 from pytest_registry.server.ranges import Part, chunk_range, out_of_order
@@ -15,10 +16,29 @@ from pytest_registry.server.store.store import Store
 from pytest_registry.server.store.uploads import Upload
 
 
+class Mount(NamedTuple):
+    """A mount that is asked for. No `source`: of any repository that the account may pull."""
+
+    digest: str
+    source: str | None
+
+
+def asked_mount(request: Request) -> Mount | None:
+    """The mount that a request asks for: what is checked as a right, and what is then done.
+
+    A source that is no repository's name holds nothing: that is no mount, but a plain upload.
+    """
+    digest = request.parameter("mount")
+    if digest is None or (request.route, request.method) != ("upload", "POST"):
+        return None
+    source = request.parameter("from")
+    return Mount(digest, source) if source is None or is_repository(source) else None
+
+
 def start(store: Store, request: Request) -> Response:
     """end-4a, 4b, 4c and 11: open a session, or push or mount a blob at once."""
-    if (mount := request.parameter("mount")) is not None:
-        return _mount(store, request, checked_digest(mount))
+    if (mount := asked_mount(request)) is not None:
+        return _mount(store, request, checked_digest(mount.digest), mount.source)
     digest = request.parameter("digest")
     if digest is not None:
         checked_digest(digest)
@@ -62,8 +82,9 @@ def cancel(store: Store, request: Request) -> Response:
     return Response(204)
 
 
-def _mount(store: Store, request: Request, digest: str) -> Response:
-    if store.mount(request.repository, digest, request.parameter("from")):
+def _mount(store: Store, request: Request, digest: str, source: str | None) -> Response:
+    may_pull = None if request.account is None else request.account.may_pull
+    if store.mount(request.repository, digest, source, may_pull):
         return _created(request, digest)
     # "unable to mount the requested blob, it SHOULD return a 202": the client pushes it then.
     upload = store.uploads.start(request.repository, algorithm_of(digest))

@@ -17,6 +17,7 @@ from pytest_registry.clients.challenge import Challenge, parse_challenges
 from pytest_registry.clients.oci import OciClient
 from pytest_registry.errors import AuthenticationFailed
 from pytest_registry.images.synthetic import synthetic_image
+from pytest_registry.oci.names import digest_of
 from pytest_registry.security.accounts import Account, FixedAccounts
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.security.signing import SecretSigner
@@ -72,6 +73,13 @@ class Asked:
 
     def bearing(self, token: str, path: str, method: str = "GET") -> Answer:
         return self.ask(method, path, Authorization=f"Bearer {token}")
+
+    def as_team(self, method: str, path: str, *scopes: str) -> Answer:
+        """By a token of these scopes, where the registry gives tokens."""
+        token = self.token(TEAM.credentials, *scopes)
+        if token.status == 200:
+            return self.bearing(token.json["token"], path, method)
+        return self.ask(method, path, Authorization=TEAM.credentials.basic)
 
     def client(self, credentials: Credentials | None) -> OciClient:
         return OciClient(self.server.url, credentials)
@@ -141,6 +149,27 @@ def test_a_mount_needs_the_right_to_pull_where_the_blob_is(with_rights: Asked) -
         team.mount_blob("team/b", digest, "public")
     with with_rights.client(TEAM.credentials) as team:
         assert team.mount_blob("team/b", digest, "team/a")
+
+
+@pytest.mark.parametrize("origin", ["", "&from=", "&from=PUBLIC", "&from=team/none&from=private"])
+def test_a_mount_without_a_source_finds_only_what_the_account_may_pull(
+    origin: str, with_rights: Asked
+) -> None:
+    with with_rights.client(OWNER.credentials) as owner:
+        secret = owner.put_blob("private", b"a private layer").digest
+    for digest in (secret, digest_of(b"nothing that anybody has")):
+        path = f"/v2/team/a/blobs/uploads/?mount={digest}{origin}"
+        scopes = ("repository:team/a:push", "repository:team/none:pull")
+        assert with_rights.as_team("POST", path, *scopes).status == 202
+        path = f"/v2/team/a/blobs/{digest}"
+        assert with_rights.as_team("GET", path, "repository:team/a:pull").status == 404
+
+
+def test_a_mount_without_a_source_finds_what_the_account_may_pull(with_rights: Asked) -> None:
+    digest = synthetic_image().manifest.layers[0].digest
+    path = f"/v2/team/c/blobs/uploads/?mount={digest}"
+    scopes = ("repository:team/c:push", "repository:team/a:pull")
+    assert with_rights.as_team("POST", path, *scopes).status == 201
 
 
 @pytest.mark.parametrize("credentials", [None, STRANGER, Credentials("reader", "wrong")])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pytest_registry.server.store.contents import Contents, StoredContent
@@ -83,16 +83,18 @@ class Store:
             partial.discard()
             raise
 
-    def mount(self, name: str, digest: str, source: str | None) -> bool:
-        """Add a blob of another repository, of any if `source` is None; False if it has it not."""
+    def mount(
+        self, name: str, digest: str, source: str | None, may_pull: Callable[[str], bool] | None
+    ) -> bool:
+        """Add a blob of another repository; False if it has it not.
+
+        With `source` None it is any that `may_pull` lets be read, or any at all without that.
+        """
         with self._lock:
-            repositories = self._index.repositories
-            among = repositories.values() if source is None else [repositories.get(source)]
-            for repository in among:
-                if repository is not None and digest in repository.blobs:
-                    self._commit([("blob", name, digest, repository.blobs[digest])])
-                    return True
-        return False
+            size = self._find_size(digest, source, may_pull)
+            if size is not None:
+                self._commit([("blob", name, digest, size)])
+        return size is not None
 
     def remove_blob(self, name: str, digest: str) -> bool:
         """Take a blob out of a repository; False if it is not in it."""
@@ -120,6 +122,18 @@ class Store:
                 return False
             self._commit([("no-tag", name, tag)])
             return True
+
+    def _find_size(
+        self, digest: str, source: str | None, may_pull: Callable[[str], bool] | None
+    ) -> int | None:
+        repositories = self._index.repositories
+        if source is not None:
+            named = repositories.get(source)
+            return None if named is None else named.blobs.get(digest)
+        for name, repository in repositories.items():
+            if digest in repository.blobs and (may_pull is None or may_pull(name)):
+                return repository.blobs[digest]
+        return None
 
     def _add(self, digest: str, events: Sequence[Event]) -> None:
         try:
