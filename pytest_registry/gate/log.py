@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -21,14 +22,28 @@ class RequestLog:
 
     def __init__(self, path: Path, secrets: Sequence[str] = ()) -> None:
         self._secrets = secrets
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
 
     def add(self, record: RequestRecord, worker: str, notes: Mapping[str, Any]) -> None:
-        """Append one request. Whoever looks afterwards finds it: nothing is kept back."""
+        """Append one request. Whoever looks afterwards finds it: nothing is kept back.
+
+        Raises OSError, and keeps nothing of the request, on a full disk.
+        """
         if any(each in record.user_agent for each in self._secrets):
             record = record._replace(user_agent=redacted(record.user_agent, self._secrets))
+        line = line_of(record, worker, notes).encode("ascii")
         # One write in append mode: lines of threads that write at the same time do not mix.
-        os.write(self._descriptor, line_of(record, worker, notes).encode("ascii"))
+        written = os.write(self._descriptor, line)
+        if written != len(line):
+            self._take_back(line[:written])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _take_back(self, half: bytes) -> None:
+        """Remove half a line, which the next one would be joined to."""
+        start = os.fstat(self._descriptor).st_size - len(half)
+        # Another thread may have written since, if its disk has room again: that stays.
+        if os.pread(self._descriptor, len(half), start) == half:
+            os.ftruncate(self._descriptor, start)
 
     def close(self) -> None:
         """Close the file."""

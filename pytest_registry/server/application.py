@@ -6,7 +6,7 @@ import errno
 from collections.abc import Callable, Sequence
 
 from pytest_registry.server.authentication import Authenticator, Challenge
-from pytest_registry.server.errors import ApiError, Code, error_response
+from pytest_registry.server.errors import ApiError, Code, error_response, trace_of
 from pytest_registry.server.request import Request
 from pytest_registry.server.response import Response
 from pytest_registry.server.routes import PUBLIC_ROUTES, ROUTES, Handler, Route, Router
@@ -14,6 +14,9 @@ from pytest_registry.server.settings import Interceptor
 from pytest_registry.server.store.store import Store
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+_BROKEN = error_response(500, "UNKNOWN", "the registry is broken; its log tells how", ())
+"""Made beforehand: when it is needed, nothing may go wrong any more."""
 
 
 class Application:
@@ -24,7 +27,7 @@ class Application:
         store: Store,
         authenticator: Authenticator,
         interceptor: Interceptor | None,
-        log: Callable[[str], None],
+        log: Callable[[str], None],  # raises nothing
         routes: Sequence[Route] = ROUTES,
     ) -> None:
         self._store = store
@@ -35,7 +38,10 @@ class Application:
 
     def answer(self, request: Request) -> Response:
         """The response to a request; raises only what ends the connection (ConnectionError)."""
-        handler = self._admit(request)
+        try:
+            handler = self._admit(request)
+        except Exception as error:  # accounts that cannot be read let nobody in
+            return self._failed(error)
 
         def proceed(request: Request) -> Response:
             return self._guard(lambda: handler(self._store, request))
@@ -71,18 +77,20 @@ class Application:
             return error.response()
         except (ConnectionError, TimeoutError):
             raise
-        except OSError as error:
-            if error.errno in _FULL:
-                return ApiError(Code.DENIED, "the registry's disk is full", status=507).response()
-            return self._broken()
-        except Exception:  # one broken request must not end the server
-            return self._broken()
+        except Exception as error:  # one broken request must not end the server
+            return self._failed(error)
 
-    def _broken(self) -> Response:
-        import traceback  # needed here only, and slow to import
-
-        self._log(traceback.format_exc())
-        return error_response(500, "UNKNOWN", "the registry is broken; its log tells how", ())
+    def _failed(self, error: Exception) -> Response:
+        """The response to what is no fault of the client's; raises nothing."""
+        number = error.errno if isinstance(error, OSError) else None
+        if number in _FULL:
+            return ApiError(Code.DENIED, "the registry's disk is full", status=507).response()
+        self._log(trace_of(error))
+        if number in _TOO_MANY_FILES:
+            why = "the registry is out of file descriptors"
+            again = {"Retry-After": "1"}
+            return ApiError(Code.TOOMANYREQUESTS, why, status=503, headers=again).response()
+        return _BROKEN
 
 
 def _refused(challenge: Challenge) -> ApiError:

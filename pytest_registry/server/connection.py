@@ -11,7 +11,7 @@ from http import HTTPStatus
 from pytest_registry.server.application import Application
 from pytest_registry.server.body import Body, ChunkedBody, SizedBody, skip
 from pytest_registry.server.clock import Clock
-from pytest_registry.server.errors import ApiError
+from pytest_registry.server.errors import ApiError, trace_of
 from pytest_registry.server.head import HEAD_LIMIT, Head, bad_request, parse_head
 from pytest_registry.server.records import RequestRecord
 from pytest_registry.server.request import Request, unquote
@@ -43,12 +43,14 @@ class Connection:
         application: Application,
         clock: Clock,
         report: Report | None,
+        log: Callable[[str], None],  # raises nothing
     ) -> None:
         self._socket = accepted
         self._client = client
         self._own_url = own_url
         self._application = application
         self._report = report
+        self._log = log
         self._stream = ByteStream(accepted)
         self._clock = clock
         self._awaits_continue = False
@@ -62,7 +64,9 @@ class Connection:
                 pass
             self._linger()
         except OSError:
-            return  # nobody is left to answer: the client is gone, silent, or broke the TLS
+            # Nobody is left to answer: the client is gone, silent, or broke the TLS. What fails on
+            # our side, a disk or an observer, has been logged where it did.
+            return
 
     def _serve_one(self) -> bool:
         """Answer one request; whether another may follow."""
@@ -164,9 +168,17 @@ class Connection:
         if send_to is not None and not hasattr(self._socket, "cipher"):
             yield from send_to(self._socket)
             return
-        for block in body.blocks():
+        for block in self._blocks(body):
             yield len(block)
             self._socket.sendall(block)
+
+    def _blocks(self, body: Content) -> Iterator[bytes | memoryview]:
+        """A body's blocks; what cannot be read is our own failure, and cuts the answer off."""
+        try:
+            yield from body.blocks()
+        except OSError as error:
+            self._log(trace_of(error))
+            raise ConnectionAbortedError from error
 
     def _head(self, response: Response, keep: bool, version: str) -> bytes:
         headers = response.headers
@@ -201,11 +213,16 @@ class Connection:
     def _tell(self) -> None:
         """Report the request, once: before the last byte leaves, or when the answer broke off.
 
-        Whoever has the whole answer can therefore rely on it that the record is there.
+        Whoever has the whole answer can therefore rely on it that the record is there, unless it
+        could not be kept: the client has its answer all the same.
         """
         untold, self._untold = self._untold, None
-        if self._report is not None and untold is not None:
+        if self._report is None or untold is None:
+            return
+        try:
             self._report(self._record(*untold))
+        except Exception as error:
+            self._log(trace_of(error))
 
     def _record(self, request: Request, status: int, started: float) -> RequestRecord:
         seconds = time.perf_counter() - started

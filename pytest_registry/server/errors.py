@@ -67,3 +67,21 @@ def error_response(status: int, code: str, message: str, details: Iterable[str])
     entries = [{"code": code, "message": message, "detail": detail} for detail in details]
     body = json.dumps({"errors": entries or [{"code": code, "message": message}]})
     return Response(status, {"Content-Type": "application/json"}, body.encode())
+
+
+def trace_of(error: BaseException) -> str:
+    """Where an error comes from, in one line for the log.
+
+    Not by the module traceback: it would be imported and read sources, which takes descriptors, and
+    to be out of those is one of the errors. Raises nothing.
+    """
+    try:
+        what = f"{type(error).__name__}: {error}"
+    except Exception:  # an error that cannot tell what it is
+        what = type(error).__name__
+    places, step = [], error.__traceback__
+    while step is not None:
+        code = step.tb_frame.f_code
+        places.append(f"{code.co_filename}:{step.tb_lineno} in {code.co_name}")
+        step = step.tb_next
+    return f"Traceback: {'; '.join(places)}: {what}"

@@ -19,6 +19,7 @@ from typing import Self
 from pytest_registry.server.application import Application
 from pytest_registry.server.clock import Clock
 from pytest_registry.server.connection import Connection, Report
+from pytest_registry.server.errors import trace_of
 from pytest_registry.server.records import RequestRecord
 from pytest_registry.server.settings import ServerSettings
 from pytest_registry.server.store.store import open_store
@@ -46,9 +47,8 @@ class RegistryServer:
         except BaseException:
             self._listener.close()
             raise
-        log = settings.log
-        self._log: Callable[[str], None] = log if log is not None else _no_log
-        self._report = _report(settings)
+        self._log = _quiet(settings.log)
+        self._report = _report(settings, self._log)
         self._application = Application(
             self._store,
             settings.accounts(),
@@ -166,13 +166,12 @@ class RegistryServer:
                 application=self._application,
                 clock=self._clock,
                 report=self._report,
+                log=self._log,
             ).serve()
         except OSError as error:
             self._log(f"{client} broke off: {error}")
-        except Exception:  # the server outlives it, and its log tells
-            import traceback  # needed here only, and slow to import
-
-            self._log(traceback.format_exc())
+        except Exception as error:  # the server outlives it, and its log tells
+            self._log(trace_of(error))
         finally:
             accepted.close()
             del self._connections[me]
@@ -208,10 +207,10 @@ def _let_kernel_time_out(connection: socket.socket, seconds: float) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, value)
 
 
-def _report(settings: ServerSettings) -> Report | None:
+def _report(settings: ServerSettings, log: Callable[[str], None]) -> Report | None:
     """Where finished requests are told of; None costs nothing."""
-    observer, log = settings.observer, settings.log
-    if log is None or not settings.access_log:
+    observer = settings.observer
+    if settings.log is None or not settings.access_log:
         return observer
 
     def report(record: RequestRecord) -> None:
@@ -222,5 +221,12 @@ def _report(settings: ServerSettings) -> Report | None:
     return report
 
 
-def _no_log(line: str) -> None:
-    """Nobody wants to know."""
+def _quiet(log: Callable[[str], None] | None) -> Callable[[str], None]:
+    """A log that never raises: nobody reads it any more, or its disk is full."""
+
+    def tell(line: str) -> None:
+        if log is not None:
+            with contextlib.suppress(Exception):
+                log(line)
+
+    return tell
