@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_registry.server.settings import ServerSettings
 
 PASSWORD_VARIABLE = "PYTEST_REGISTRY_PASSWORD"  # noqa: S105 - the variable's name
+_VARIABLE = f"${PASSWORD_VARIABLE}"
+_LAST_PORT = 65535
 HELP = "serve a registry until it is interrupted"
 
 
@@ -39,28 +42,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT; returns the process's exit status."""
+    """Serve until SIGTERM, SIGINT or SIGHUP; returns the process's exit status."""
     password = arguments.password
     if password is None:
         password = os.environ.get(PASSWORD_VARIABLE)
-    if arguments.username is not None and not password:
-        return _fail(f"--username needs --password or ${PASSWORD_VARIABLE}")
-    if arguments.username is None and arguments.password is not None:
-        return _fail("--password needs --username")
+    if problem := _problem(arguments, password):
+        return _fail(problem)
     from pytest_registry.server.server import RegistryServer
 
+    _open_many_files()
     try:
         server = RegistryServer(_settings(arguments, password))
-    except (OSError, StateError) as error:
+    except StateError as error:
+        return _fail(f"could not {error.asked}: {error.happened} ({error.remedy})")
+    except OSError as error:
         return _fail(str(error))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: server.stop())
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # not by nohup
+            signal.signal(number, lambda *_: server.stop())
     print(_greeting(server.url, server.host, arguments.username), flush=True)
     try:
         server.serve_forever()
     finally:
         server.close()
     return 0
+
+
+def _problem(arguments: argparse.Namespace, password: str | None) -> str:
+    """What of the arguments cannot be meant, empty if all can.
+
+    Half of what keeps others out, and a registry that is open to all, is never what was asked for.
+    """
+    username, certificate = arguments.username, arguments.tls_certificate
+    checks = (
+        (not 0 <= arguments.port <= _LAST_PORT, f"--port is none of 0 to {_LAST_PORT}"),
+        (username is not None and not password, f"--username needs --password or {_VARIABLE}"),
+        (username is None and arguments.password is not None, "--password needs --username"),
+        (username is None and password, f"{_VARIABLE} needs --username"),
+        (username is not None and not username, "--username is empty"),
+        (":" in (username or ""), "--username holds a colon, which ends it in a login"),
+        (certificate is None and arguments.tls_key, "--tls-key needs --tls-certificate"),
+        (
+            certificate is None and arguments.tls_client_ca,
+            "--tls-client-ca needs --tls-certificate",
+        ),
+    )
+    return next((problem for wrong, problem in checks if wrong), "")
+
+
+def _open_many_files() -> None:
+    """Take as many descriptors as there are: a connection that uploads needs two."""
+    try:
+        import resource
+    except ImportError:  # not on every system
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS takes less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _settings(arguments: argparse.Namespace, password: str | None) -> ServerSettings:

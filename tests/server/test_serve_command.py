@@ -46,7 +46,7 @@ def ask(line: str, **headers: str) -> int:
     return status
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_serves_until_a_signal_ends_it_cleanly(number: signal.Signals, tmp_path: Path) -> None:
     with serving("--storage", str(tmp_path / "storage")) as (process, line):
         assert line.startswith("A registry is serving at http://127.0.0.1:")
@@ -83,6 +83,13 @@ def test_it_says_how_to_log_in_and_keeps_the_password(tmp_path: Path) -> None:
         (["--tls-certificate", "/absent"], "No such file"),
         (["--storage", "/dev/null/x"], "Not a directory"),
         (["--port", "x"], "invalid int value"),
+        (["--port", "70000"], "--port is none of 0 to 65535"),
+        (["--port", "-1"], "--port is none of 0 to 65535"),
+        (["--username", "a:b", "--password", PASSWORD], "--username holds a colon"),
+        (["--username", "", "--password", PASSWORD], "--username is empty"),
+        (["--tls-client-ca", "/absent"], "--tls-client-ca needs --tls-certificate"),
+        (["--tls-key", "/absent"], "--tls-key needs --tls-certificate"),
+        (["--storage", str(Path(__file__).parent)], "holds files and is no registry's directory"),
     ],
 )
 def test_what_it_cannot_do_is_one_line(arguments: list[str], message: str) -> None:
@@ -99,6 +106,34 @@ def test_what_it_cannot_do_is_one_line(arguments: list[str], message: str) -> No
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert PASSWORD not in done.stderr
+
+
+def test_a_password_without_a_user_name_is_not_left_out() -> None:
+    done = subprocess.run(
+        [*COMMAND, "--port", "0"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTEST_REGISTRY_PASSWORD": PASSWORD},
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == ("pytest_registry serve: $PYTEST_REGISTRY_PASSWORD needs --username\n")
+
+
+def test_an_upload_that_is_open_is_gone_after_a_hangup(tmp_path: Path) -> None:
+    with serving("--storage", str(tmp_path / "storage")) as (process, line):
+        connection = http.client.HTTPConnection(line.partition("http://")[2].split()[0], timeout=30)
+        connection.request("POST", "/v2/a/blobs/uploads/")
+        response = connection.getresponse()
+        response.read()
+        connection.request("PATCH", response.headers["Location"], b"content")
+        assert connection.getresponse().status == 202
+        connection.close()
+        assert len(list((tmp_path / "storage" / "uploads").iterdir())) == 1
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(10) == 0
+    assert list((tmp_path / "storage" / "uploads").iterdir()) == []
 
 
 def test_a_server_imports_nothing_heavy() -> None:
