@@ -15,6 +15,9 @@ from pytest_registry.server.response import Response
 from pytest_registry.server.store.store import Store
 from pytest_registry.server.store.uploads import Upload
 
+_TURN_SECONDS = 2.0
+"""How long a request waits for another one of the same session, which may have stalled."""
+
 
 class Mount(NamedTuple):
     """A mount that is asked for. No `source`: of any repository that the account may pull."""
@@ -54,7 +57,7 @@ def start(store: Store, request: Request) -> Response:
 def append(store: Store, request: Request) -> Response:
     """end-5: a chunk, or all there is in one stream."""
     upload = _find(store, request)
-    with _alone_with(upload):
+    with _alone_with(store, upload):
         chunk = _next_chunk(request, upload)
         upload.resumable = True
         _receive(store, request, upload, chunk)
@@ -65,7 +68,7 @@ def finish(store: Store, request: Request) -> Response:
     """end-6: close the session, with or without a last chunk."""
     upload = _find(store, request)
     digest = checked_digest(request.parameter("digest"))
-    with _alone_with(upload):
+    with _alone_with(store, upload):
         return _finish(store, request, upload, digest)
 
 
@@ -75,10 +78,8 @@ def status(store: Store, request: Request) -> Response:
 
 
 def cancel(store: Store, request: Request) -> Response:
-    """end-14."""
-    upload = _find(store, request)
-    with _alone_with(upload):
-        store.uploads.end(upload)
+    """end-14. At once, also under a request that still sends, or has stopped sending."""
+    store.uploads.end(_find(store, request))
     return Response(204)
 
 
@@ -98,7 +99,12 @@ def _finish(store: Store, request: Request, upload: Upload, digest: str) -> Resp
     try:
         if upload.digest(algorithm_of(digest)) != digest:
             raise ApiError(Code.DIGEST_INVALID, f"the {upload.size} bytes are not {digest}")
-        store.add_upload(upload, digest)
+        with upload.life:
+            _check_open(upload)
+            store.add_upload(upload, digest)
+    except FileNotFoundError:
+        _check_open(upload)  # ended as it was about to be read again
+        raise
     finally:
         store.uploads.end(upload)
     return _created(request, digest)
@@ -120,6 +126,7 @@ def _receive(store: Store, request: Request, upload: Upload, chunk: Part | None)
     """Take in the body. What breaks off leaves nothing, unless its client may resume it."""
     try:
         upload.receive(request.body)
+        _check_open(upload)
     except BaseException as error:
         if not (upload.resumable and isinstance(error, ApiError)):
             store.uploads.end(upload)
@@ -130,12 +137,22 @@ def _receive(store: Store, request: Request, upload: Upload, chunk: Part | None)
 
 
 @contextmanager
-def _alone_with(upload: Upload) -> Iterator[None]:
-    """One request at a time works on a session."""
-    with upload.lock:
-        if upload.ended:
-            raise _unknown(upload.id)
+def _alone_with(store: Store, upload: Upload) -> Iterator[None]:
+    """One request at a time works on a session; the others wait for a moment, then are refused."""
+    if not upload.turn.acquire(timeout=_TURN_SECONDS):
+        raise ApiError(Code.BLOB_UPLOAD_INVALID, "another request sends to it", status=409)
+    try:
+        _check_open(upload)
         yield
+    finally:
+        if upload.ended:
+            store.uploads.end(upload)
+        upload.turn.release()
+
+
+def _check_open(upload: Upload) -> None:
+    if upload.ended:
+        raise _unknown(upload.id)
 
 
 def _find(store: Store, request: Request) -> Upload:

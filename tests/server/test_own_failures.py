@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -32,10 +32,14 @@ COMMAND = [sys.executable, "-m", "pytest_registry", "serve", "--port", "0"]
 
 
 @contextmanager
-def serving(*arguments: str, **more: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A registry in a process of its own, and its HOST:PORT."""
+def serving(*arguments: str, before: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A registry in a process of its own, after a shell did something, and its HOST:PORT."""
+    script = f'{before} exec "$@"'
     process = subprocess.Popen(
-        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+        ["sh", "-c", script, "sh", *COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     with process:
         try:
@@ -232,6 +236,5 @@ def first_free(pid: int) -> int:
 
 def test_a_server_of_its_own_may_open_as_many_files_as_the_system_lets_it() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = (resource.RLIMIT_NOFILE, (64, hard))
-    with serving(preexec_fn=lambda: resource.setrlimit(*limit)) as (process, _):
+    with serving(before="ulimit -S -n 64;") as (process, _):
         assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (hard, hard)

@@ -7,13 +7,14 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_registry.oci.names import digest_of
+from pytest_registry.server import uploads
 
 if TYPE_CHECKING:
     from tests.server.conftest import Asked, Kit, Serve
@@ -93,6 +94,68 @@ def test_a_chunk_whose_length_differs_from_its_range_is_refused(registry: Asked)
     assert registry.ask("GET", path)["Range"] == "0-0"
     answer = registry.ask("PATCH", path, iter([b"123", b"45"]), content_range="0-9")
     assert (answer.status, answer.codes) == (400, ["SIZE_INVALID"])
+    assert registry.files() == []
+
+
+# Several requests on one upload -----------------------------------------------------------------
+
+
+@pytest.fixture
+def stalled(anywhere: Asked) -> Iterator[str]:
+    """The path of an upload to which a client has sent half of its chunk, and sends no more."""
+    path = anywhere.start_upload("a")
+    with anywhere.connect() as connection:
+        head = f"PATCH {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+        connection.sendall(head.encode() + b"12345")
+        time.sleep(0.2)
+        yield path
+        # Cancelled or not, its client learns what became of it.
+        connection.sendall(b"6" * 95)
+        assert status_of(connection.recv(1000)) in {202, 404}
+
+
+def test_an_upload_is_cancelled_at_once_although_its_client_has_stalled(
+    stalled: str, anywhere: Asked
+) -> None:
+    begin = time.monotonic()
+    assert anywhere.ask("DELETE", stalled).status == 204
+    assert time.monotonic() - begin < 1
+    assert anywhere.ask("GET", stalled).status == 404
+    assert anywhere.ask("DELETE", stalled).status == 404
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+def test_a_second_request_on_a_stalled_upload_is_told_so(
+    method: str, stalled: str, anywhere: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_TURN_SECONDS", 0.1)
+    answer = anywhere.ask(method, f"{stalled}?digest={digest_of(b'x')}", b"x")
+    assert (answer.status, answer.codes) == (409, ["BLOB_UPLOAD_INVALID"])
+    assert anywhere.ask("GET", stalled).status == 204
+
+
+def test_a_cancelled_upload_leaves_nothing_whatever_still_comes(registry: Asked, kit: Kit) -> None:
+    path = registry.start_upload("a")
+    with registry.connect() as connection:
+        head = f"PUT {path}?digest={digest_of(b'x' * 9)} HTTP/1.1\r\nHost: x\r\n"
+        connection.sendall(f"{head}Content-Length: 9\r\n\r\nxxxx".encode())
+        kit.wait_until(lambda: registry.files() != [])
+        assert registry.ask("DELETE", path).status == 204
+        connection.sendall(b"xxxxx")
+        answer = connection.recv(1000)
+        assert (status_of(answer), b"BLOB_UPLOAD_UNKNOWN" in answer) == (404, True)
+    assert registry.files() == []
+
+
+def test_an_upload_that_nobody_continues_is_forgotten_when_others_are_asked_for(
+    serve: Serve,
+) -> None:
+    registry = serve(upload_timeout=0.2)
+    left, other = registry.start_upload("a"), registry.start_upload("a")
+    registry.ask("PATCH", left, b"content")
+    assert len(registry.files()) == 1
+    time.sleep(0.3)
+    assert registry.ask("GET", other).status == 404
     assert registry.files() == []
 
 

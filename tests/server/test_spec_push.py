@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -221,9 +222,10 @@ def test_the_registry_keeps_the_rule(rule: Rule, anywhere: Asked, kit: Kit) -> N
 
 def test_an_upload_that_nobody_continues_is_forgotten(serve: Serve) -> None:
     """Cancel a blob upload: the server SHOULD eventually timeout unfinished uploads."""
-    registry = serve(upload_timeout=0.0)
+    registry = serve(upload_timeout=0.2)
     location = registry.start_upload("a")
-    registry.ask("PATCH", location, BLOB)
+    assert registry.ask("PATCH", location, BLOB).status == 202
+    time.sleep(0.3)
     registry.start_upload("a")
     assert registry.ask("GET", location).status == 404
     assert registry.files() == []

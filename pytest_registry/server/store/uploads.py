@@ -12,7 +12,11 @@ from pytest_registry.server.store.contents import Contents, Partial
 
 
 class Upload:
-    """One session. Its methods are called with `lock` held; `size` may be read at any time.
+    """One session. `size` may be read at any time.
+
+    Whoever calls its methods holds `turn`, for as long as a client sends. `life` is held for
+    moments: to end the session, or to make it a blob, while it has not ended. So a session can be
+    ended under a request that receives, which then meets its end with the next block.
 
     The content is hashed while it is received. The algorithm is the one that the client announced,
     or sha256; a digest of another one costs a second reading at the end.
@@ -21,7 +25,8 @@ class Upload:
     def __init__(self, repository: str, algorithm: str, contents: Contents) -> None:
         self.id = random_uuid()
         self.repository = repository
-        self.lock = threading.Lock()
+        self.turn = threading.Lock()
+        self.life = threading.Lock()
         self.resumable = False
         """Whether a PATCH began it: only then will its client ask how far it came."""
         self.ended = False
@@ -40,10 +45,13 @@ class Upload:
             self._use(algorithm_of(digest))
 
     def receive(self, body: Body) -> None:
-        """Append the whole body. Raises ApiError if it breaks off and OSError on a full disk."""
+        """Append the whole body, or what comes of it until the session is ended.
+
+        Raises ApiError if the body breaks off and OSError on a full disk.
+        """
         buffer = memoryview(bytearray(BLOCK))
         with self.partial.appending() as write:
-            while count := body.read_into(buffer):
+            while (count := body.read_into(buffer)) and not self.ended:
                 write(buffer[:count])
                 self._hash.update(buffer[:count])
                 self.touched = time.monotonic()
@@ -73,12 +81,13 @@ def random_uuid() -> str:
 
 
 class Uploads:
-    """The sessions that are open."""
+    """The sessions that are open. Who uses one has those forgotten that nobody continues."""
 
     def __init__(self, contents: Contents, timeout: float) -> None:
         self._contents = contents
         self._timeout = timeout
         self._sessions: dict[str, Upload] = {}
+        self._look_again = 0.0
 
     def start(self, repository: str, algorithm: str) -> Upload:
         """Open a session."""
@@ -89,21 +98,29 @@ class Uploads:
 
     def find(self, repository: str, identity: str) -> Upload | None:
         """The open session of that id, if it is of that repository."""
+        self._forget_stale()
         upload = self._sessions.get(identity)
         return upload if upload is not None and upload.repository == repository else None
 
     def end(self, upload: Upload) -> None:
-        """Close a session and leave nothing of it. Called with its lock held; may be repeated."""
-        upload.ended = True
-        self._sessions.pop(upload.id, None)
-        upload.partial.discard()
+        """Close a session and leave nothing of it. May be repeated, and called at any time.
+
+        Who has the session's turn then repeats it: a file may have been opened meanwhile.
+        """
+        with upload.life:
+            upload.ended = True
+            self._sessions.pop(upload.id, None)
+            upload.partial.discard()
 
     def _forget_stale(self) -> None:
         # "the server SHOULD eventually timeout unfinished uploads" ("Cancel a blob upload")
-        oldest = time.monotonic() - self._timeout
+        now = time.monotonic()
+        if now < self._look_again:
+            return
+        self._look_again = now + self._timeout / 10
         for upload in list(self._sessions.values()):
-            if upload.touched < oldest and upload.lock.acquire(blocking=False):
+            if upload.touched < now - self._timeout and upload.turn.acquire(blocking=False):
                 try:
                     self.end(upload)
                 finally:
-                    upload.lock.release()
+                    upload.turn.release()
