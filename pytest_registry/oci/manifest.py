@@ -58,13 +58,13 @@ class Manifest(NamedTuple):
         index are taken as they are: they refer to nothing that we know.
         """
         try:
-            value = json.loads(content)
+            value = json.loads(content, parse_constant=_refuse)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"it is not JSON: {error}") from None
         if not isinstance(value, dict):
             raise ValueError("it is not a JSON object")
-        declared = value.get("mediaType", media_type)
-        if declared != media_type:
+        declared = value.get("mediaType")
+        if declared not in (None, "", media_type):
             raise ValueError(f"its mediaType is {declared!r} but it came as {media_type!r}")
         if media_type in MANIFESTS:
             return cls._image(content, media_type, value)
@@ -100,8 +100,15 @@ def _common(value: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _refuse(constant: str) -> None:
+    """NaN and Infinity, which Python reads and JSON does not have (RFC 8259, section 6)."""
+    raise ValueError(f"{constant} is no value")
+
+
 def _descriptors(value: dict[str, Any], member: str) -> tuple[Descriptor, ...]:
-    listed = value.get(member)
+    listed = value.get(member, "")
+    if listed is None:
+        return ()  # how Go writes an empty list that nobody made
     if not isinstance(listed, list):
         raise ValueError(f"it has no list of {member}")
     return tuple(Descriptor.from_json(each) for each in listed)
@@ -111,7 +118,7 @@ def _text(value: dict[str, Any], member: str) -> str | None:
     text = value.get(member)
     if text is not None and not isinstance(text, str):
         raise ValueError(f"its {member} is not a string")
-    return text
+    return text or None  # how Go writes a text that nobody set
 
 
 def _annotations(value: dict[str, Any]) -> dict[str, str] | None:

@@ -98,7 +98,7 @@ def _tags(request: Request) -> list[str]:
     for tag in tags:
         if not is_tag(tag):
             raise ApiError(Code.MANIFEST_INVALID, f"{tag[:200]!r} is no tag")
-    return tags
+    return list(dict.fromkeys(tags))
 
 
 def _digest(reference: str, content: bytes) -> str:
@@ -128,8 +128,9 @@ def _guessed_type(content: bytes) -> str:
         value = json.loads(content)
     except (ValueError, RecursionError):
         return OCI_MANIFEST
-    if isinstance(value, dict) and isinstance(value.get("mediaType"), str):
-        return str(value["mediaType"])
+    declared = value.get("mediaType") if isinstance(value, dict) else None
+    if isinstance(declared, str) and declared:
+        return declared
     return OCI_INDEX if isinstance(value, dict) and "manifests" in value else OCI_MANIFEST
 
 

@@ -113,10 +113,21 @@ def index_of_blobs(registry: Asked, kit: Kit) -> Pushed:
     return kit.index(kit.descriptor(LAYER, OCI_LAYER_GZIP)), OCI_INDEX
 
 
+def image_as_go_writes_it(registry: Asked, kit: Kit) -> Pushed:
+    """With what nobody set: nil lists and maps are null, texts are empty."""
+    nothing = {"layers": None, "annotations": None, "subject": None, "artifactType": ""}
+    return plain(registry, kit, mediaType="", **nothing)
+
+
+def index_as_go_writes_it(registry: Asked, kit: Kit) -> Pushed:
+    return kit.index(manifests=None, mediaType=None, artifactType=None), OCI_INDEX
+
+
 KINDS: list[Make] = [
     plain, with_data, without_layers, with_equal_layers, artifact, with_layers_that_are_elsewhere,
     with_unknown_members, of_unknown_media_types, of_docker, without_a_media_type_of_its_own,
     image_index, docker_index, nested_index, empty_index, index_of_blobs,
+    image_as_go_writes_it, index_as_go_writes_it,
 ]  # fmt: skip
 
 

@@ -31,6 +31,14 @@ def a_manifest_of_another_type_is_refused(registry: Asked, kit: Kit) -> None:
     assert (answer.status, answer.codes) == (400, ["MANIFEST_INVALID"])
 
 
+@RULES.row("Pushing Manifests", "a manifest is JSON, which has no NaN (RFC 8259, section 6)")
+def a_manifest_that_is_nearly_json_is_refused(registry: Asked, kit: Kit) -> None:
+    registry.push_blob("a", kit.empty)
+    for constant in (float("nan"), float("inf"), -float("inf")):
+        answer = registry.push_manifest("a", "t", kit.image(x=constant))
+        assert (answer.status, answer.codes) == (400, ["MANIFEST_INVALID"])
+
+
 @RULES.row("Pushing Manifests", "the list of blobs MAY be empty")
 def a_manifest_without_layers_is_accepted(registry: Asked, kit: Kit) -> None:
     registry.push_image("a", "t", layers=[])
@@ -69,7 +77,7 @@ def tags_in_the_query_are_set(registry: Asked, kit: Kit) -> None:
     tags = [f"t{number:02}" for number in range(30)]
     for algorithm in ("sha256", "sha512"):
         digest = digest_of(kit.image(), algorithm)
-        query = "&".join(f"tag={tag}" for tag in tags)
+        query = "&".join(f"tag={tag}" for tag in [*tags, *tags[:2]])
         answer = registry.push_manifest("a", f"{digest}?{query}", kit.image())
         assert answer.status == 201
         assert str(answer["OCI-Tag"]).split(", ") == tags
