@@ -17,7 +17,7 @@ def get(store: Store, request: Request) -> Response:
     if (response := unchanged(request, digest)) is not None:
         return response
     part = requested_range(request, size, f'"{digest}"')
-    content = store.open(digest)
+    content = store.open(digest, size)
     if content is None:  # deleted since we looked
         raise ApiError(Code.BLOB_UNKNOWN, digest)
     headers = _headers(digest, size)

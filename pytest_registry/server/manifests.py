@@ -31,7 +31,7 @@ def get(store: Store, request: Request) -> Response:
     manifest = _find(store, request)
     if (response := unchanged(request, manifest.digest)) is not None:
         return response
-    content = store.open(manifest.digest)
+    content = store.open(manifest.digest, manifest.size)
     if content is None:  # deleted since we looked
         raise ApiError(Code.MANIFEST_UNKNOWN, request.reference)
     return Response(200, _headers(manifest), content)

@@ -6,6 +6,7 @@ registry of a test run need not survive the machine, and a killed process loses 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -83,7 +84,7 @@ class FileContent:
         while left:
             count = self._file.readinto(buffer[:left])
             if not count:
-                raise ConnectionAbortedError("a stored content is shorter than it was")
+                raise OSError(errno.EIO, "a stored content is shorter than it was")
             yield buffer[:count]
             left -= count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -55,9 +56,16 @@ class Store:
             found = [each for each in repository.manifests.values() if each.subject == digest]
         return sorted(found, key=lambda each: each.digest)
 
-    def open(self, digest: str) -> StoredContent | None:
-        """The content of that digest."""
-        return self._contents.open(digest)
+    def open(self, digest: str, size: int) -> StoredContent | None:
+        """The content of that digest; raises OSError if it has not that many bytes any more.
+
+        Its length has been promised by then to whoever looked it up.
+        """
+        content = self._contents.open(digest)
+        if content is not None and content.length != size:
+            content.close()
+            raise OSError(errno.EIO, f"stored with {size} bytes, damaged since", digest)
+        return content
 
     def add_upload(self, upload: Upload, digest: str) -> None:
         """Make an upload a blob of its repository. Its digest must have been checked."""
