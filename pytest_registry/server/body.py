@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pytest_registry.server.errors import ApiError, Code
-from pytest_registry.server.stream import ByteStream, LineTooLong
+from pytest_registry.server.stream import ByteStream, LineTooLong, has_controls
 
 BLOCK = 256 * 1024
 """Bytes read, hashed and written at once. Larger blocks gain nothing and cost memory per upload."""
 
+_SMALL_BLOCK = 32 * 1024
 _LINE_LIMIT = 8 * 1024
 _TRAILER_LIMIT = 64
 
@@ -34,14 +35,18 @@ class Body(Protocol):
 
 
 def read_all(body: Body, limit: int) -> bytes | None:
-    """The whole body, or None if it is longer than `limit` bytes (the rest stays unread)."""
+    """The whole body, or None if it is longer than `limit` bytes (the rest stays unread).
+
+    Memory is taken as the body comes: what its client says of it costs nothing.
+    """
     if body.length is not None and body.length > limit:
         return None
-    buffer = memoryview(bytearray((body.length if body.length is not None else limit) + 1))
-    filled = 0
-    while filled <= limit and (count := body.read_into(buffer[filled:])):
-        filled += count
-    return None if filled > limit else bytes(buffer[:filled])
+    most = limit if body.length is None else body.length
+    block = memoryview(bytearray(min(_SMALL_BLOCK, most + 1)))
+    content = bytearray()
+    while len(content) <= limit and (count := body.read_into(block)):
+        content += block[:count]
+    return None if len(content) > limit else bytes(content)
 
 
 def skip(body: Body) -> None:
@@ -127,7 +132,8 @@ class ChunkedBody:
         return filled
 
     def _next_chunk(self) -> None:
-        size = self._line().partition(b";")[0].strip()
+        # Spaces behind the size are allowed for, as some clients align it.
+        size = self._line().partition(b";")[0].rstrip(b" \t")
         # int() alone would also take "+1", "0x1" and "1_0": request smuggling lives on that.
         if not 0 < len(size) <= 16 or size.strip(b"0123456789abcdefABCDEF"):  # noqa: PLR2004
             raise _broken("a chunk has no size")
@@ -147,18 +153,26 @@ class ChunkedBody:
             line = self._stream.line(_LINE_LIMIT)
         except LineTooLong:
             raise _broken("a line of its framing is too long") from None
+        except OSError as error:
+            raise _stopped(error) from None
         if line is None:
             raise _broken("it ended before its last chunk")
+        if has_controls(line):
+            raise _broken("a line of its framing holds control characters")
         return line
 
 
 def _fill(stream: ByteStream, view: memoryview) -> int:
     try:
         return stream.read_into(view)
-    except TimeoutError:
-        raise ApiError(Code.SIZE_INVALID, "the body stopped coming", status=408) from None
-    except ConnectionError:
-        raise ApiError(Code.SIZE_INVALID, "the client hung up within the body") from None
+    except OSError as error:
+        raise _stopped(error) from None
+
+
+def _stopped(error: OSError) -> ApiError:
+    if isinstance(error, TimeoutError):
+        return ApiError(Code.SIZE_INVALID, "the body stopped coming", status=408)
+    return ApiError(Code.SIZE_INVALID, "the client hung up within the body")
 
 
 def _broken(why: str) -> ApiError:

@@ -42,6 +42,7 @@ class Connection:
         own_url: str,
         application: Application,
         clock: Clock,
+        timeout: float,
         report: Report | None,
         log: Callable[[str], None],  # raises nothing
     ) -> None:
@@ -51,7 +52,7 @@ class Connection:
         self._application = application
         self._report = report
         self._log = log
-        self._stream = ByteStream(accepted)
+        self._stream = ByteStream(accepted, timeout)
         self._clock = clock
         self._awaits_continue = False
         self._sent = 0

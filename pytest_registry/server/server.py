@@ -165,6 +165,7 @@ class RegistryServer:
                 own_url=self.url,
                 application=self._application,
                 clock=self._clock,
+                timeout=self._settings.timeout,
                 report=self._report,
                 log=self._log,
             ).serve()

@@ -32,8 +32,8 @@ class ServerSettings(NamedTuple):
     asks every client for HTTP Basic; `authenticator` takes precedence over them. `routes` is the
     route table if it is not the registry's own. `certificate` and `key` (PEM files) make it speak
     TLS; `client_ca` asks clients for a certificate of that authority. `timeout` is the seconds
-    after which a client that neither sends nor takes a byte is dropped, `upload_timeout` those
-    after which an upload session that nobody continues is forgotten.
+    after which a client that neither sends nor takes a byte is dropped, or has not sent a whole
+    head, `upload_timeout` those after which an upload session that nobody continues is forgotten.
 
     `observer` is called with the record of every finished request, `log` with one line for it (and
     for what went wrong inside), both in the thread that served it: they must not block. Without

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import select
 import socket
+import sys
+import time
 
 _RECEIVE = 16 * 1024
+_EMPTY_LIMIT = 64
+"""Packets of empty lines alone."""
+_LAST_DATA_RECEIVED = 52
+"""Where Linux's struct tcp_info has the milliseconds since the last data (tcpi_last_data_recv)."""
 _FIRST, _BEYOND_TEXT = 0x20, 0x7F
+_CONTROLS = bytes({*range(0x20), 0x7F} - {ord("\t")})
 
 
 class LineTooLong(Exception):
@@ -16,11 +24,20 @@ class NotHttp(Exception):
     """What comes is no text: most likely TLS, spoken to a server that speaks none."""
 
 
-class ByteStream:
-    """Reads from a socket; what was received too early waits for the next read."""
+def has_controls(text: bytes) -> bool:
+    """Whether there are control characters but the tab: CR and LF alone end lines for some."""
+    return len(text.translate(None, _CONTROLS)) != len(text)
 
-    def __init__(self, connection: socket.socket) -> None:
+
+class ByteStream:
+    """Reads from a socket; what was received too early waits for the next read.
+
+    Raises TimeoutError after `timeout` seconds without a byte, which the socket itself keeps too.
+    """
+
+    def __init__(self, connection: socket.socket, timeout: float) -> None:
         self._connection = connection
+        self._timeout = timeout
         self._ahead = b""
         # A blocking socket fills a block in one system call; TLS, with its own timeouts, cannot.
         self._flags = socket.MSG_WAITALL if connection.gettimeout() is None else 0
@@ -31,11 +48,17 @@ class ByteStream:
         Raises LineTooLong over `limit` bytes and ConnectionError if it breaks off in the middle.
         Raises NotHttp at the first byte: Docker tries TLS first, and would wait 10 s for an answer.
         """
-        if not self._ahead:
-            self._ahead = self._connection.recv(_RECEIVE)
         # RFC 9112, section 2.2: empty lines before a request are to be ignored.
-        self._ahead = self._ahead.lstrip(b"\r\n")
-        if self._ahead and not _FIRST < self._ahead[0] < _BEYOND_TEXT:
+        empty = 0
+        while not (ahead := self._ahead.lstrip(b"\r\n")):
+            if empty > _EMPTY_LIMIT:
+                raise LineTooLong
+            empty += 1
+            self._ahead = self._receive()
+            if not self._ahead:
+                return None
+        self._ahead = ahead
+        if not _FIRST < ahead[0] < _BEYOND_TEXT:
             raise NotHttp
         return self._until(b"\r\n\r\n", limit)
 
@@ -57,14 +80,36 @@ class ByteStream:
             if count == 0:
                 break
             filled += count
+            if self._flags and filled < len(view):
+                self._await_more()
         return filled
 
+    def _await_more(self) -> None:
+        """Wait for a byte or the end for as long as is left of the timeout.
+
+        A block that came in part took the whole timeout, of which the client may have been silent
+        for any part: that counts.
+        """
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        if not poll.poll(max(0.0, self._timeout - _silence(self._connection)) * 1000):
+            raise TimeoutError
+
+    def _receive(self) -> bytes:
+        try:
+            return self._connection.recv(_RECEIVE)
+        except BlockingIOError:
+            raise TimeoutError from None
+
     def _until(self, mark: bytes, limit: int) -> bytes | None:
-        received = self._ahead
+        """What comes before a mark, all of it within the timeout from its first bytes on."""
+        received, end_of_time = self._ahead, 0.0
         while (end := received.find(mark)) < 0:
             if len(received) > limit:
                 raise LineTooLong
-            block = self._connection.recv(_RECEIVE)
+            if received:
+                end_of_time = self._in_time(end_of_time)
+            block = self._receive()
             if not block:
                 if received.strip(b"\r\n"):
                     raise ConnectionAbortedError
@@ -74,3 +119,21 @@ class ByteStream:
             raise LineTooLong
         self._ahead = received[end + len(mark) :]
         return received[:end]
+
+    def _in_time(self, end: float) -> float:
+        """The end of the time for a head or line, of which something is there."""
+        now = time.monotonic()
+        if end and now > end:
+            raise TimeoutError
+        return end or now + self._timeout
+
+
+def _silence(connection: socket.socket) -> float:
+    """For how many seconds nothing has come; 0 where the system does not tell."""
+    option = getattr(socket, "TCP_INFO", None)
+    if option is None:
+        return 0.0
+    told = connection.getsockopt(socket.IPPROTO_TCP, option, _LAST_DATA_RECEIVED + 4)
+    if len(told) < _LAST_DATA_RECEIVED + 4:
+        return 0.0
+    return int.from_bytes(told[_LAST_DATA_RECEIVED:], sys.byteorder) / 1000

@@ -15,6 +15,7 @@ import pytest
 
 from pytest_registry.oci.names import digest_of
 from pytest_registry.server import uploads
+from pytest_registry.server.body import read_all
 
 if TYPE_CHECKING:
     from tests.server.conftest import Asked, Kit, Serve
@@ -163,7 +164,7 @@ def test_an_upload_that_nobody_continues_is_forgotten_when_others_are_asked_for(
 
 
 def test_a_slow_client_is_served_and_a_silent_one_is_dropped(serve: Serve) -> None:
-    registry = serve(timeout=0.5)
+    registry = serve(timeout=2.0)
     with registry.connect() as slow, registry.connect() as silent:
         for byte in b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n":
             slow.sendall(bytes([byte]))
@@ -180,6 +181,77 @@ def test_a_body_that_stops_coming_is_408(serve: Serve, kit: Kit) -> None:
         connection.sendall(f"{head}Content-Length: 9\r\n\r\n1234".encode())
         assert status_of(kit.read_all(connection)) == 408
     assert registry.files() == []
+
+
+def test_a_head_must_come_as_a_whole_within_the_timeout(serve: Serve) -> None:
+    registry = serve(timeout=0.5)
+    begin = time.monotonic()
+    with registry.connect() as connection:
+        while not has_ended(connection):
+            connection.sendall(b"G")
+    assert 0.4 < time.monotonic() - begin < 5
+
+
+def has_ended(connection: socket.socket) -> bool:
+    """Whether the other side closes within a tenth of a second."""
+    connection.settimeout(0.1)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ("Content-Length: 9\r\n\r\n", "1"),
+        ("Transfer-Encoding: chunked\r\n\r\n", "9"),
+        ("Transfer-Encoding: chunked\r\n\r\n9\r\n", "1234"),
+    ],
+    ids=["sized", "within a chunk's size", "within a chunk"],
+)
+def test_a_body_that_stalls_is_408_after_one_timeout(
+    parts: tuple[str, str], serve: Serve, kit: Kit
+) -> None:
+    registry = serve(timeout=2.0)
+    head = f"POST /v2/a/blobs/uploads/?digest={digest_of(b'x')} HTTP/1.1\r\nHost: x\r\n"
+    with registry.connect() as connection:
+        connection.sendall(f"{head}{parts[0]}".encode())
+        time.sleep(0.5)
+        connection.sendall(parts[1].encode())
+        begin = time.monotonic()
+        assert status_of(connection.recv(1000)) == 408
+        assert 1.8 < time.monotonic() - begin < 3.4
+    assert registry.files() == []
+
+
+def test_a_body_that_comes_slowly_is_waited_for(serve: Serve) -> None:
+    registry = serve(timeout=0.8)
+    head = f"POST /v2/a/blobs/uploads/?digest={digest_of(b'123456789')} HTTP/1.1\r\nHost: x\r\n"
+    with registry.connect() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(f"{head}Content-Length: 9\r\n\r\n".encode())
+        for byte in b"123456789":
+            time.sleep(0.25)
+            connection.sendall(bytes([byte]))
+        assert status_of(connection.recv(1000)) == 201
+
+
+def test_a_stalled_manifest_costs_only_what_came_of_it() -> None:
+    class Nothing:
+        received, unread = 0, None
+
+        def __init__(self, length: int | None) -> None:
+            self.length = length
+
+        def read_into(self, view: memoryview) -> int:
+            seen.append(len(view))
+            return 0
+
+    seen: list[int] = []
+    for length in (None, 4 * MIB):
+        assert read_all(Nothing(length), 4 * MIB) == b""
+    assert max(seen) <= 64 * 1024
 
 
 def test_a_client_that_does_not_read_keeps_only_its_own_thread(serve: Serve) -> None:
