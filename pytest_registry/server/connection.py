@@ -246,10 +246,13 @@ class Connection:
 
 def _origin(target: str) -> str:
     """The path and query of a request target, also of one in absolute form (RFC 9112, 3.2.2)."""
-    if target.startswith(("http://", "https://")):
-        _, slash, rest = target.partition("://")[2].partition("/")
-        return slash + rest
-    return target
+    if target.startswith("/"):
+        return target
+    scheme, separator, rest = target.partition("://")
+    if not separator or scheme.lower() not in ("http", "https"):
+        return target
+    _, slash, rest = rest.partition("/")
+    return slash + rest
 
 
 def _drain(body: Body) -> bool:

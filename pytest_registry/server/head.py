@@ -11,18 +11,23 @@ import re
 from typing import NamedTuple
 
 from pytest_registry.server.errors import ApiError, Code
+from pytest_registry.server.stream import has_controls
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of a head; a 10,000-character name or token passes, to be judged by its own rules."""
 
 _HEADERS_LIMIT = 200
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LATER = re.compile(r"HTTP/1\.[2-9]")
 _HOST = re.compile(r"[A-Za-z0-9._~-]*(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?")
 _SINGLE = frozenset({"content-length", "host", "authorization", "content-range", "content-type"})
 
 
 class Head(NamedTuple):
-    """The parsed head. Header names are in lower case, equal ones are joined by a comma."""
+    """The parsed head. Header names are in lower case, equal ones are joined by a comma.
+
+    `version` is `HTTP/1.0`, or `HTTP/1.1` for that and what is later (RFC 9110, section 2.5).
+    """
 
     method: str
     target: str
@@ -33,7 +38,10 @@ class Head(NamedTuple):
     def keep_alive(self) -> bool:
         """Whether the client wants to send another request on this connection."""
         wish = self.headers.get("connection", "").lower()
-        return "close" not in wish if self.version == "HTTP/1.1" else "keep-alive" in wish
+        if self.version == "HTTP/1.1":
+            return "close" not in wish
+        # In HTTP/1.0 no proxy needs to know where chunks end (RFC 9112, section 6.1).
+        return "keep-alive" in wish and "transfer-encoding" not in self.headers
 
     @property
     def chunked(self) -> bool:
@@ -41,7 +49,7 @@ class Head(NamedTuple):
         encoding = self.headers.get("transfer-encoding")
         if encoding is None:
             return False
-        if encoding.strip().lower() != "chunked":
+        if encoding.lower() != "chunked":
             raise ApiError(Code.UNSUPPORTED, f"transfer encoding {encoding!r}", status=501)
         if "content-length" in self.headers:
             # One of the two is a lie, and a proxy may have believed the other (RFC 9112, 6.3).
@@ -74,14 +82,16 @@ def parse_head(raw: bytes) -> Head:
     lines = raw.decode("latin-1").split("\r\n")
     if len(lines) > _HEADERS_LIMIT:
         raise ApiError(Code.UNSUPPORTED, "too many headers", status=431)
-    if "\0" in lines[0] or "\n" in lines[0] or "\r" in lines[0]:
-        raise bad_request("the request line holds control characters")
+    if has_controls(raw.replace(b"\r\n", b"")):
+        raise bad_request("its head holds control characters")
     parts = lines[0].split(" ")
     if len(parts) != 3 or not _TOKEN.fullmatch(parts[0]):  # noqa: PLR2004
         raise bad_request("the request line is not METHOD TARGET VERSION")
     method, target, version = parts
     if version not in ("HTTP/1.1", "HTTP/1.0"):
-        raise ApiError(Code.UNSUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken", status=505)
+        if not _LATER.fullmatch(version):
+            raise ApiError(Code.UNSUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken", status=505)
+        version = "HTTP/1.1"
     headers = _headers(lines)
     host = headers.get("host")
     if host is None and version == "HTTP/1.1":
@@ -103,8 +113,6 @@ def _headers(lines: list[str]) -> dict[str, str]:
         name, colon, value = line.partition(":")
         if not colon or not _TOKEN.fullmatch(name):
             raise bad_request("a header is not NAME: VALUE")
-        if "\0" in value or "\n" in value or "\r" in value:
-            raise bad_request("a header holds control characters")
         key, value = name.lower(), value.strip(" \t")
         before = headers.get(key)
         if before is not None:

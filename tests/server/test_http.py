@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,12 @@ def test_chunks_are_put_together(lines: tuple[bytes, ...], anywhere: Asked) -> N
         b"5;" + b"x" * 100_000 + b"\r\nhello\r\n0\r\n\r\n",
         b"0\r\n" + b"a: b\r\n" * 1000 + b"\r\n",
         b"b\r\nhello world\r\n0\r\n",
+        b"\nb \t\n\r\nhello world\r\n0\r\n\r\n",
+        b" b\r\nhello world\r\n0\r\n\r\n",
+        b"b\x0b\r\nhello world\r\n0\r\n\r\n",
+        b"b;a\nb\r\nhello world\r\n0\r\n\r\n",
+        b"b;a\rb\r\nhello world\r\n0\r\n\r\n",
+        b"b\r\nhello world\r\n0\r\nTrailer: a\nb\r\n\r\n",
     ],
 )
 def test_broken_chunks_are_refused(lines: bytes, registry: Asked) -> None:
@@ -88,6 +95,9 @@ def test_broken_chunks_are_refused(lines: bytes, registry: Asked) -> None:
         ("Content-Length: \u0665".encode().decode("latin-1"), 400),
         ("Transfer-Encoding: gzip, chunked", 501),
         ("Transfer-Encoding: chunked, chunked", 501),
+        *((f"Transfer-Encoding: {c}chunked", 501) for c in "\xa0\x85"),
+        *((f"Transfer-Encoding: {c}chunked", 400) for c in "\x0b\x0c\x1f"),
+        ("Transfer-Encoding: chunked\x0c", 400),
         ("Expect: a miracle", 417),
         ("Host: y", 400),
         ("No colon", 400),
@@ -102,7 +112,8 @@ def test_broken_chunks_are_refused(lines: bytes, registry: Asked) -> None:
         ("\r\n".join(f"H{number}: x" for number in range(1000)), 431),
         ("Ordinary: " + "x" * 40_000, 200),
         ("Authorization: Bearer " + "x" * 16_000, 200),
-        ("Odd: \u00ff\u00fe \t\x01", 200),
+        ("Odd: \u00ff\u00fe \t\u0080.", 200),
+        *((f"Control: a{c}b", 400) for c in "\x01\x08\x0b\x0c\x1f\x7f"),
     ],
 )
 def test_absurd_headers_are_judged(headers: str, status: int, registry: Asked) -> None:
@@ -117,6 +128,13 @@ def test_absurd_headers_are_judged(headers: str, status: int, registry: Asked) -
     [
         ("GET /v2/ HTTP/1.1", 200),
         ("GET http://elsewhere:80/v2/ HTTP/1.1", 200),
+        ("GET HTTP://elsewhere/v2/ HTTP/1.1", 200),
+        ("GET HttpS://elsewhere/v2/ HTTP/1.1", 200),
+        ("GET ftp://elsewhere/v2/ HTTP/1.1", 404),
+        ("GET /v2/ HTTP/1.2", 200),
+        ("GET /v2/ HTTP/1.9", 200),
+        ("GET /v2/ HTTP/1.10", 505),
+        ("GET /v2/\x7f HTTP/1.1", 400),
         ("GET /v2/ HTTP/2.0", 505),
         ("GET /v2/", 400),
         ("GET", 400),
@@ -164,6 +182,25 @@ def test_http_1_0_is_spoken(registry: Asked) -> None:
             assert b"Connection: keep-alive\r\n" in connection.recv(1000)
 
 
+def test_a_later_http_is_answered_as_1_1(registry: Asked) -> None:
+    with registry.connect() as connection:
+        for _ in range(2):
+            connection.sendall(b"GET /v2/ HTTP/1.2\r\nHost: x\r\n\r\n")
+            answer = connection.recv(1000)
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert b"Connection:" not in answer
+
+
+def test_chunks_in_http_1_0_end_the_connection(registry: Asked) -> None:
+    """A proxy of that version may have taken what follows for a part of the body."""
+    digest = digest_of(b"hello world")
+    head = f"POST /v2/a/blobs/uploads/?digest={digest} HTTP/1.0\r\nConnection: keep-alive\r\n"
+    body = b"Transfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n0\r\n\r\n"
+    answer = registry.raw(head.encode() + body + HEAD.encode() + b"\r\n", half_close=False)
+    assert status_of(answer) == 201
+    assert (answer.count(b"HTTP/1.1 "), b"Connection: close\r\n" in answer) == (1, True)
+
+
 def test_what_is_no_http_is_answered_at_once(registry: Asked) -> None:
     answer = registry.raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", half_close=False)
     assert status_of(answer) == 400
@@ -172,6 +209,15 @@ def test_what_is_no_http_is_answered_at_once(registry: Asked) -> None:
 
 def test_empty_lines_before_a_request_are_ignored(registry: Asked) -> None:
     assert status_of(registry.raw(b"\r\n\r\n" + HEAD.encode() + b"\r\n")) == 200
+
+
+def test_empty_lines_may_come_by_themselves(registry: Asked) -> None:
+    with registry.connect() as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in (b"\r\n", b"\r\n", b"\r", b"\n", HEAD.encode() + b"\r\n"):
+            connection.sendall(part)
+            time.sleep(0.02)
+        assert status_of(connection.recv(1000)) == 200
 
 
 def test_requests_may_come_before_their_answers_are_read(registry: Asked) -> None:
