@@ -30,4 +30,5 @@ def _count(request: Request) -> int | None:
         return None
     if not text.isascii() or not text.isdigit():
         raise ApiError(Code.UNSUPPORTED, f"n={text[:60]!r} is not a number", status=400)
-    return int(text[:18])
+    # Beyond 18 digits it is more than there can be; Python refuses to read thousands of them.
+    return int(text.lstrip("0")[:18] or "0")

@@ -27,24 +27,36 @@ def list_referrers(store: Store, request: Request) -> Response:
         headers["OCI-Filters-Applied"] = "artifactType"
     listed, rest = _page(found, request.parameter("last"))
     if rest:
-        headers |= link(request, _next_query(wanted, listed[-1]["digest"]))
-    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": listed}
-    return Response(200, headers, json.dumps(index).encode())
+        headers |= link(request, _next_query(wanted, rest))
+    head = f'{{"schemaVersion": 2, "mediaType": "{OCI_INDEX}", "manifests": ['.encode()
+    return Response(200, headers, head + b", ".join(listed) + b"]}")
 
 
-def _page(found: list[StoredManifest], last: str | None) -> tuple[list[dict[str, Any]], bool]:
-    """As many descriptors as fit into a manifest of the size that clients take, and if more are."""
-    listed: list[dict[str, Any]] = []
-    room = MANIFEST_LIMIT - 1024
+def _page(found: list[StoredManifest], last: str | None) -> tuple[list[bytes], str]:
+    """As many descriptors as fit into a manifest of the size that clients take.
+
+    And the last one's digest if there are more, empty otherwise.
+    """
+    listed: list[bytes] = []
+    room, before = MANIFEST_LIMIT - 1024, ""
     for each in found:
         if last is not None and each.digest <= last:
             continue
-        descriptor = _descriptor(each)
-        room -= len(json.dumps(descriptor)) + 2
+        descriptor = _json(_descriptor(each))
+        room -= len(descriptor) + 2
         if room < 0 and listed:
-            return listed, True
+            return listed, before
         listed.append(descriptor)
-    return listed, False
+        before = each.digest
+    return listed, ""
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    """JSON that is no longer than the manifest that it comes from.
+
+    Only halves of surrogate pairs, which UTF-8 has not, are escaped; Python's escape is JSON's.
+    """
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def _descriptor(manifest: StoredManifest) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -61,7 +62,16 @@ def zero_tags_are_an_empty_list(registry: Asked, kit: Kit) -> None:
 def tags_after_the_last_one_are_listed(registry: Asked, kit: Kit) -> None:
     for tag in "abcd":
         registry.push_image("x", tag)
-    for query, tags in (("last=b", "cd"), ("n=1&last=b", "c"), ("last=bb", "cd"), ("last=d", "")):
+    zeros = 20 * "0"
+    for query, tags in (
+        (f"n={zeros}2", "ab"),
+        (f"n={zeros}", ""),
+        ("n=" + 50 * "9", "abcd"),
+        ("last=b", "cd"),
+        ("n=1&last=b", "c"),
+        ("last=bb", "cd"),
+        ("last=d", ""),
+    ):
         assert registry.ask("GET", f"/v2/x/tags/list?{query}").json["tags"] == list(tags)
 
 
@@ -132,6 +142,23 @@ def many_referrers_come_in_pages(registry: Asked, kit: Kit) -> None:
         match = re.fullmatch(r'<http://[^/]+(/[^>]+)>; rel="next"', answer["Link"] or "")
         path = match[1] if match else ""
     assert (sorted(found), pages) == (sorted(pushed), 2)
+
+
+@RULES.row("Listing Referrers", "a list is no longer than its manifests, whatever their language")
+def referrers_are_no_longer_than_what_was_pushed(registry: Asked, kit: Kit) -> None:
+    link = {"mediaType": OCI_MANIFEST, "digest": ABSENT, "size": 7}
+    registry.push_blob("a", kit.empty)
+    texts = {"\u00e9" * 1_900_000, "\ud83d\ude00 and half of it: \ud83d"}
+    for text in texts:
+        value = json.loads(kit.image(subject=link))
+        content = json.dumps({**value, "annotations": {"text": text}}, ensure_ascii=False)
+        pushed = content.encode("utf-8", "backslashreplace")
+        assert registry.push_manifest("a", digest_of(pushed), pushed).status == 201
+    answer = registry.ask("GET", f"/v2/a/referrers/{ABSENT}")
+    assert len(answer.body) <= 4 * 1024 * 1024
+    assert {each["annotations"]["text"] for each in answer.json["manifests"]} == {
+        text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass") for text in texts
+    }
 
 
 @RULES.row(
