@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pytest_registry.server.errors import ApiError, Code
-from pytest_registry.server.stream import ByteStream, LineTooLong, has_controls
+from pytest_registry.server.stream import ByteStream, LineTooLong, controls_in
 
 BLOCK = 256 * 1024
 """Bytes read, hashed and written at once. Larger blocks gain nothing and cost memory per upload."""
@@ -157,7 +157,7 @@ class ChunkedBody:
             raise _stopped(error) from None
         if line is None:
             raise _broken("it ended before its last chunk")
-        if has_controls(line):
+        if controls_in(line):
             raise _broken("a line of its framing holds control characters")
         return line
 

@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from pytest_registry.server.errors import ApiError, Code
-from pytest_registry.server.stream import has_controls
+from pytest_registry.server.stream import controls_in
 
 HEAD_LIMIT = 64 * 1024
 """Bytes of a head; a 10,000-character name or token passes, to be judged by its own rules."""
@@ -82,7 +82,7 @@ def parse_head(raw: bytes) -> Head:
     lines = raw.decode("latin-1").split("\r\n")
     if len(lines) > _HEADERS_LIMIT:
         raise ApiError(Code.UNSUPPORTED, "too many headers", status=431)
-    if has_controls(raw.replace(b"\r\n", b"")):
+    if controls_in(raw) != 2 * (len(lines) - 1):  # more than the CR LF between the lines
         raise bad_request("its head holds control characters")
     parts = lines[0].split(" ")
     if len(parts) != 3 or not _TOKEN.fullmatch(parts[0]):  # noqa: PLR2004

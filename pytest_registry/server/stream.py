@@ -24,9 +24,9 @@ class NotHttp(Exception):
     """What comes is no text: most likely TLS, spoken to a server that speaks none."""
 
 
-def has_controls(text: bytes) -> bool:
-    """Whether there are control characters but the tab: CR and LF alone end lines for some."""
-    return len(text.translate(None, _CONTROLS)) != len(text)
+def controls_in(text: bytes) -> int:
+    """How many control characters there are but tabs. CR and LF are some: alone they end lines."""
+    return len(text) - len(text.translate(None, _CONTROLS))
 
 
 class ByteStream:
