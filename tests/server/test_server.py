@@ -270,12 +270,12 @@ def test_whoever_has_an_answer_finds_its_record(size: int, registry: Asked) -> N
 
 def test_the_log_holds_no_secret_and_no_control_character(serve: Serve) -> None:
     registry = serve(credentials=CREDENTIALS)
-    headers = {"Authorization": CREDENTIALS.basic, "User-Agent": "agent\x1b[31m"}
+    headers = {"Authorization": CREDENTIALS.basic, "User-Agent": "agent\x9b31m"}
     registry.ask("GET", "/v2/a%0aforged%1b/tags/list?token=secret", None, headers)
     registry.record()
     (line,) = registry.lines
     assert "GET /v2/a\\nforged\\x1b/tags/list 400 in=0 out=" in line
-    assert "agent\\x1b[31m" in line
+    assert "agent\\x9b31m" in line
     assert line.isprintable()
     for secret in ("secret", CREDENTIALS.password, CREDENTIALS.basic.split()[1]):
         assert secret not in line
