@@ -29,8 +29,9 @@ class EmbeddedEngine:
         """Serve; the registry answers when this returns."""
         from pytest_registry.clients.engine_reach import meets_own_ports
         from pytest_registry.gate.guard import Guard
-        from pytest_registry.server import RegistryServer
+        from pytest_registry.server.server import RegistryServer, open_many_files
 
+        open_many_files()
         storage = None if self._in_memory else birth.storage
         security = birth.security
         self._log = birth.log.open("a", buffering=1, encoding="utf-8")

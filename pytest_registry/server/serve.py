@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
@@ -48,9 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
         password = os.environ.get(PASSWORD_VARIABLE)
     if problem := _problem(arguments, password):
         return _fail(problem)
-    from pytest_registry.server.server import RegistryServer
+    from pytest_registry.server.server import RegistryServer, open_many_files
 
-    _open_many_files()
+    open_many_files()
     try:
         server = RegistryServer(_settings(arguments, password))
     except StateError as error:
@@ -88,17 +87,6 @@ def _problem(arguments: argparse.Namespace, password: str | None) -> str:
         ),
     )
     return next((problem for wrong, problem in checks if wrong), "")
-
-
-def _open_many_files() -> None:
-    """Take as many descriptors as there are: a connection that uploads needs two."""
-    try:
-        import resource
-    except ImportError:  # not on every system
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS takes less than it says
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _settings(arguments: argparse.Namespace, password: str | None) -> ServerSettings:

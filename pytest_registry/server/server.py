@@ -231,3 +231,14 @@ def _quiet(log: Callable[[str], None] | None) -> Callable[[str], None]:
                 log(line)
 
     return tell
+
+
+def open_many_files() -> None:
+    """Let this process have as many descriptors as it may: a connection that uploads needs two."""
+    try:
+        import resource
+    except ImportError:  # not on every system
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS takes less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
