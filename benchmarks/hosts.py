@@ -223,9 +223,11 @@ def redis_server() -> Iterator[str]:
 
 
 def warm(url: str) -> None:
-    """Use Redis before: a new one lets nobody in for one lease."""
+    """Use Redis before: a new one lets nobody in for the longest lease."""
     for kind in LIMITS:
-        limits = Limits(RedisSlots(url, REGISTRY, lease=0.5), LimitPolicy(timeout=30))
+        slots = RedisSlots(url, REGISTRY, lease=0.5)
+        slots.leases.longest = 0.5
+        limits = Limits(slots, LimitPolicy(timeout=30))
         with limits.pull() if kind == "pull" else limits.push():
             pass
 

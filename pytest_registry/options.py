@@ -19,6 +19,13 @@ PREFIX = "PYTEST_REGISTRY_"
 ACCOUNT = (f"{PREFIX}USERNAME", f"{PREFIX}PASSWORD")
 """The variables that are no option's: passwords are never flags or ini values."""
 
+LONGEST_LEASE = 30.0
+"""Seconds that a machine may ask for as its `limits_lease`.
+
+A Redis that forgot everything lets nobody in for so long, whatever its first user asks for: another
+one may hold a slot for that time without hearing of it.
+"""
+
 
 class Option:
     """One row. `kind` is the name of a function in values.py, or the words that are accepted.
@@ -140,10 +147,10 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "limits_lease",
-        "seconds",
+        "lease",
         10.0,
-        "How long a slot outlives a machine that died, and a pull or push a Redis that does not"
-        " answer; the first machine's value counts for all.",
+        "How long a slot outlives a machine of this run that died, and a pull or push a Redis that"
+        f" does not answer; at most {LONGEST_LEASE:g}.",
         "SECONDS",
     ),
     Option(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pytest_registry.options import ACCOUNT, OPTIONS, PREFIX, Option
+from pytest_registry.options import ACCOUNT, LONGEST_LEASE, OPTIONS, PREFIX, Option
 
 if TYPE_CHECKING:
     import pytest
@@ -235,6 +235,18 @@ def seconds(given: str) -> float:
     return value
 
 
+def lease(given: str) -> float:
+    """Take a number of seconds that is not above the longest lease."""
+    accepted = f"a positive number of seconds, at most {LONGEST_LEASE:g}"
+    try:
+        value = seconds(given)
+    except ValueError:
+        raise ValueError(accepted) from None
+    if value > LONGEST_LEASE:
+        raise ValueError(accepted)
+    return value
+
+
 def limit(given: str) -> int | None:
     """Take a number of operations; 0 or `none` is unlimited."""
     lowered = given.strip().lower()
@@ -270,6 +282,6 @@ KINDS = {
     kind.__name__: kind
     for kind in (
         *(text, image_name, registry_host, registry_url, limits_url, switch, seconds, limit),
-        *(report_path, directory),
+        *(lease, report_path, directory),
     )
 }

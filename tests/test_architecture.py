@@ -47,7 +47,7 @@ LAYERS = (
 KNOWS_ONLY = {
     "server": {"oci", "security", "errors"},
     "gate": {"server", "report", "oci", "security", "errors"},
-    "limits": {"report.records", "settings", "oci", "security.files", "errors"},
+    "limits": {"report.records", "settings", "options", "oci", "security.files", "errors"},
     "report": {"settings", "errors"},
 }
 ENGINES = {"engines.container", "engines.embedded", "engines.external"}

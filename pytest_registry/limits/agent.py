@@ -30,7 +30,7 @@ class Leased(Protocol):
     def is_renewable(self) -> bool:
         """Whether it still may say that it waits or holds."""
 
-    def note_renewed(self, answer: Answer, state: tuple[str, str], asked: float) -> None:
+    def note_renewed(self, state: tuple[str, str], asked: float) -> None:
         """Take note of what Redis said."""
 
     def wake(self) -> None:
@@ -40,15 +40,17 @@ class Leased(Protocol):
 class Agent:
     """One process's heart: beats as long as it has claims. Good for the process that made it."""
 
-    def __init__(self, leases: Leases, descriptors: Descriptors, lease: float) -> None:
+    def __init__(self, leases: Leases, descriptors: Descriptors) -> None:
         self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
         self.generation = descriptors.generation
         self._problem: NoRedis | StateError | None = None
         self._leases = leases
         self._lock = descriptors.lock
-        self._lease = lease
+        self._between_beats = leases.lease / BEATS
         self._claims: dict[str, Leased] = {}
-        self._gone: list[tuple[Kind, int, str]] = []
+        self._gone: list[
+            tuple[Leased, float]
+        ] = []  # with when, by `clock()`, they need not be told
         self._thread: threading.Thread | None = None
         self._next_beat = 0.0
         self._next_event = 0.0
@@ -72,7 +74,7 @@ class Agent:
         """Renew a claim from now on."""
         with self._lock:
             if not self._claims:
-                self._next_event = self._next_beat = time.monotonic() + self._lease / BEATS
+                self._next_event = self._next_beat = time.monotonic() + self._between_beats
             self._claims[claim.id] = claim
             self._start()
 
@@ -88,7 +90,7 @@ class Agent:
             else:
                 return
         with self._lock:
-            self._gone.append((claim.kind, claim.count, claim.id))
+            self._gone.append((claim, clock() + self._leases.lease))
             self._start()
 
     def expect(self, answer: Answer) -> None:
@@ -149,7 +151,7 @@ class Agent:
     def _wait(self) -> None:
         """Wait for a waking or for the next beat."""
         moment = min(self._next_beat, self._next_event) - time.monotonic()
-        woken = self._leases.next_woken(self.name, min(moment, self._lease / BEATS))
+        woken = self._leases.next_woken(self.name, min(moment, self._between_beats))
         claim = self._claims.get(woken or "")
         if claim is not None:
             claim.wake()
@@ -158,29 +160,30 @@ class Agent:
         """Renew everything, and give back what could not be given back before."""
         with self._lock:
             claims = [claim for claim in self._claims.values() if claim.is_renewable()]
-            gone, self._gone = self._gone, []
-        self._next_beat = time.monotonic() + self._lease / BEATS
+            now = clock()
+            gone, self._gone = [each for each in self._gone if each[1] > now], []
+        self._next_beat = time.monotonic() + self._between_beats
         self._next_event = self._next_beat
         try:
             for kind in KINDS:
                 mine = [claim for claim in claims if claim.kind == kind]
-                left = [(count, name) for each, count, name in gone if each == kind]
+                left = [claim for claim, _ in gone if claim.kind == kind]
                 if not mine and not left:
                     continue
-                count = mine[0].count if mine else left[0][0]
+                count = (mine or left)[0].count
                 entries = [each.entry() for each in mine]
-                entries += [Entry("gone", name, "", "") for _, name in left]
+                entries += [Entry("gone", each.id, "", "") for each in left]
                 asked = clock()
-                answer = self._leases.tell(kind, count, self._lease, entries)
+                answer = self._leases.tell(kind, count, entries)
                 self._closed_until = time.monotonic() + answer.closed
                 self._next_event = min(self._next_event, time.monotonic() + answer.event + 0.001)
                 for claim, state in zip(mine, answer.states, strict=True):
-                    claim.note_renewed(answer, state, asked)
+                    claim.note_renewed(state, asked)
                 # Given back while we renewed: Redis may have put it in again.
                 late = [claim.id for claim in mine if not self.holds(claim)]
                 if late:
                     self._forget(kind, count, late)
-        except NoRedis:
+        except (NoRedis, StateError):
             with self._lock:
                 self._gone += gone
             raise
@@ -194,4 +197,4 @@ class Agent:
 
     def _forget(self, kind: Kind, count: int, ids: list[str]) -> None:
         entries = [Entry("gone", each, "", "") for each in ids]
-        self._leases.tell(kind, count, self._lease, entries)
+        self._leases.tell(kind, count, entries)

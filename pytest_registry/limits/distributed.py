@@ -29,13 +29,13 @@ LATEST = 5.0
 class RedisSlots:
     """The slots of a registry (`HOST[:PORT]`) for all machines that use the Redis at `url`.
 
-    `lease` is in seconds; the first user's limit and lease count for all, who are warned.
+    `lease` is in seconds and this process's own; the first user's limit counts for all, who are
+    warned.
     """
 
     def __init__(self, url: str, registry: str, lease: float = 10.0) -> None:
-        """Connect nothing yet; raises OptionError where the redis package is missing."""
+        """Connect nothing yet; raises OptionError, also where the redis package is missing."""
         self.leases = Leases(url, normal_registry(registry), lease)
-        self.lease = lease
         self.descriptors = Descriptors()
         self._registry = normal_registry(registry)
         self._agent: Agent | None = None
@@ -59,13 +59,13 @@ class RedisSlots:
             return []
 
     def warn(self, kind: Kind, count: int, answer: Answer) -> None:
-        """Warn once if others began with another limit or lease."""
-        if kind in self._warned or (count == answer.limit and self.lease == answer.lease):
+        """Warn once if others began with another limit."""
+        if kind in self._warned or count == answer.limit:
             return
         self._warned.add(kind)
         warnings.warn(
-            f"the {kind} limit stays {answer.limit} (lease {answer.lease:g} s) instead of {count}"
-            f" ({self.lease:g} s): other machines that use {self._registry} now began with it",
+            f"the {kind} limit stays {answer.limit} instead of {count}:"
+            f" other machines that use {self._registry} now began with it",
             LimitWarning,
             stacklevel=2,
         )
@@ -73,7 +73,7 @@ class RedisSlots:
     def _own_agent(self) -> Agent:
         with self.descriptors.lock:
             if self._agent is None or self._agent.generation != self.descriptors.generation:
-                self._agent = Agent(self.leases, self.descriptors, self.lease)
+                self._agent = Agent(self.leases, self.descriptors)
             return self._agent
 
 
@@ -108,17 +108,15 @@ class RedisClaim:
             return False
         asked = clock()
         try:
-            answer = self._slots.leases.tell(
-                self.kind, self.count, self._slots.lease, [self.entry()], ask=True
-            )
+            answer = self._slots.leases.tell(self.kind, self.count, [self.entry()], ask=True)
         except NoRedis as error:
             self._agent.tell_trouble(error)
             return False
         self._slots.warn(self.kind, self.count, answer)
-        self.note(answer, answer.states[0], asked)
+        self.note(answer.states[0], asked)
         self._agent.expect(answer)
         self._patience = min(LATEST, answer.event + 0.001)
-        return self._until is not None
+        return self._has_it()
 
     def event(self) -> Event:
         """The hang-up by which the agent wakes us."""
@@ -141,7 +139,8 @@ class RedisClaim:
 
     def trouble(self) -> str:
         """Why the slot is not ours any more, or, for a waiter, why nobody is let in."""
-        if self._until is not None and not self._lost and clock() >= self._until:
+        until = self._until
+        if until is not None and not self._lost and clock() >= until:
             self._lost = f"its lease ended: {self._agent.trouble or 'it was not renewed in time'}"
         return self._lost or ("" if self._until is not None else self._agent.why_nobody())
 
@@ -156,21 +155,31 @@ class RedisClaim:
         """Whether it still may say that it waits or holds."""
         return not (self._until is not None and self.trouble())
 
-    def note(self, answer: Answer, state: tuple[str, str], asked: float) -> None:
+    def note(self, state: tuple[str, str], asked: float) -> None:
         """Take note of what Redis said to what was asked at `asked`."""
         said, self._came = state
         if said == "held":
             self._since = self._since if self._until is not None else time.time()
-            self._until = asked + answer.lease
+            self._until = asked + self._slots.leases.lease
         elif self._until is not None:
             self._lost = "Redis gave its slot to somebody else"
 
-    def note_renewed(self, answer: Answer, state: tuple[str, str], asked: float) -> None:
+    def note_renewed(self, state: tuple[str, str], asked: float) -> None:
         """The same after a renewal: a waiter is only told to ask, as its time counts from then."""
         if self._until is not None:
-            self.note(answer, state, asked)
+            self.note(state, asked)
         elif state[0] == "held":
             self.wake()
+
+    def _has_it(self) -> bool:
+        """Whether the slot may be used now.
+
+        A process that stood still between the question and the answer's reading, as one that is
+        stopped or whose machine sleeps, may have slept through its lease: it asks again, at once.
+        """
+        if self._until is not None and self.trouble():
+            self._until, self._lost, self._patience = None, "", 0.0
+        return self._until is not None
 
     def wake(self) -> None:
         """Let the one who waits for this claim ask again."""

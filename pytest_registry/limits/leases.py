@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from pytest_registry.errors import OptionError, StateError
 from pytest_registry.limits.policy import Kind
 from pytest_registry.limits.script import SCRIPT
+from pytest_registry.options import LONGEST_LEASE
 
 Role = Literal["waiting", "held", "gone"]
 
@@ -30,6 +32,10 @@ MISTRUST = (
 
 BEATS = 4
 """Renewals within one lease: three may fail."""
+
+
+_PASSING = re.compile(r"\b(BUSY|OOM|MISCONF|NOREPLICAS|CLUSTERDOWN|TRYAGAIN|READONLY)\b")
+"""Words of Redis' that the redis package has no exception for, at least not out of a script."""
 
 
 def clock() -> float:
@@ -54,24 +60,35 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What Redis says: the limit and lease (seconds) that count, and each entry's state and place.
+    """What Redis says: the limit that counts, and each entry's state and place.
 
     `event` are the seconds after which something happens by the clock alone; `closed` those in
     which nobody is let in, because Redis may have forgotten leases that still run.
     """
 
     limit: int
-    lease: float
     event: float
     closed: float
     states: tuple[tuple[str, str], ...]
 
 
 class Leases:
-    """The leases of one registry (`HOST[:PORT]`) in the Redis at `url`. Safe between threads."""
+    """The leases of one registry (`HOST[:PORT]`) in the Redis at `url`. Safe between threads.
+
+    `lease` is how many seconds this process's own last, at most LONGEST_LEASE. `longest` is how
+    long anybody's may: where Redis forgot, nobody is let in before.
+    """
 
     def __init__(self, url: str, registry: str, lease: float) -> None:
-        """Connect nothing yet; raises OptionError where the redis package is missing."""
+        """Connect nothing yet; raises OptionError, also where the redis package is missing."""
+        if not 0 < lease <= LONGEST_LEASE:
+            raise OptionError(
+                f"hold a slot for {lease:g} s after its last renewal",
+                f"a lease takes more than 0 and at most {LONGEST_LEASE:g} s",
+                "give another --registry-limits-lease",
+            )
+        self.lease = lease
+        self.longest = LONGEST_LEASE
         self._commands = _client(url, ANSWER_TIMEOUT)
         self._url = url
         self._patience = lease / BEATS + ANSWER_TIMEOUT
@@ -82,19 +99,18 @@ class Leases:
         self.where = f"Redis at {_where(url)}"
 
     def tell(
-        self, kind: Kind, limit: int, lease: float, entries: Sequence[Entry], *, ask: bool = False
+        self, kind: Kind, limit: int, entries: Sequence[Entry], *, ask: bool = False
     ) -> Answer:
         """Renew, queue and release; `ask`: for the first entry, whose process needs no waking.
 
         Raises NoRedis, and StateError where Redis answers and refuses.
         """
         words = [word for each in entries for word in (each.role, each.id, each.came, each.line)]
-        said = self._run(kind, "ask" if ask else "tell", limit, lease, words)
-        limit_now, lease_now, event, closed, *states = said
+        said = self._run(kind, "ask" if ask else "tell", limit, words)
+        limit_now, event, closed, *states = said
         pairs = zip(states[::2], states[1::2], strict=True)
         return Answer(
             int(limit_now),
-            int(lease_now) / 1000,
             max(0, int(event)) / 1000,
             max(0, int(closed)) / 1000,
             tuple(pairs),
@@ -102,7 +118,7 @@ class Leases:
 
     def holders(self, kind: Kind) -> list[str]:
         """The lines of those who hold slots; raises NoRedis, StateError."""
-        return self._run(kind, "look", 1, 1.0, [])
+        return self._run(kind, "look", 1, [])
 
     def next_woken(self, agent: str, seconds: float) -> str | None:
         """Block until a claim of this process was given a slot, or so long.
@@ -124,12 +140,11 @@ class Leases:
     def _wakes(self) -> str:
         return f"{self._base}wake:"
 
-    def _run(
-        self, kind: Kind, command: str, limit: int, lease: float, words: Sequence[str]
-    ) -> list[str]:
-        names = ("config", "held", "queue", "alive", "who")
+    def _run(self, kind: Kind, command: str, limit: int, words: Sequence[str]) -> list[str]:
+        names = ("config", "held", "queue", "alive", "who", "terms")
         keys = [f"{self._base}epoch", *(f"{self._base}{kind}:{name}" for name in names)]
-        arguments = [command, self._wakes, limit, round(lease * 1000), *words]
+        times = [round(seconds * 1000) for seconds in (self.lease, self.longest)]
+        arguments = [command, self._wakes, limit, *times, *words]
         try:
             answer: list[str] = self._script(keys=keys, args=arguments)
         except _failures() as error:
@@ -149,7 +164,8 @@ class Leases:
         if _is_refusal(error):
             return self._refused(error)
         why = str(error).partition("\n")[0] or type(error).__name__
-        return NoRedis(f"{self.where} does not answer ({why})")
+        how = "takes nothing now" if _is_passing(error) else "does not answer"
+        return NoRedis(f"{self.where} {how} ({why})")
 
     def _refused(self, error: Exception, remedy: str = LOGIN) -> StateError:
         refused = StateError(f"keep the limits in {self.where}", str(error), remedy)
@@ -202,12 +218,25 @@ def _is_refusal(error: Exception) -> bool:
         exceptions.AuthorizationError,
         exceptions.ResponseError,
     )
-    passing = (exceptions.ReadOnlyError, exceptions.MasterDownError)
-    return (
-        isinstance(error, refusals)
-        and not isinstance(error, passing)
-        and not str(error).startswith("BUSY")
+    return isinstance(error, refusals) and not _is_passing(error)
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether Redis answered that it cannot now: it follows another one, or lacks room or peers.
+
+    Somebody sees to that, or a fail-over does; meanwhile waiting goes on and says so.
+    """
+    from redis import exceptions
+
+    passing = (
+        exceptions.ReadOnlyError,
+        exceptions.MasterDownError,
+        exceptions.ClusterDownError,
+        exceptions.TryAgainError,
+        exceptions.BusyLoadingError,
+        exceptions.OutOfMemoryError,
     )
+    return isinstance(error, passing) or _PASSING.search(str(error)) is not None
 
 
 def _is_mistrust(error: BaseException | None) -> bool:

@@ -171,6 +171,9 @@ class Turn:
 
     def _hold(self) -> RunningOperation:
         operation = self._entered()
+        for outer in running.get():  # waiting here may have taken longer than its lease lasts
+            if outer.is_ours:
+                outer.check()
         running.set((*running.get(), operation))
         self._began, self._began_monotonic = time.time(), time.monotonic()
         operation.claims = tuple(self._claims)

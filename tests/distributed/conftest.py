@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -93,11 +95,24 @@ def fresh_redis(tmp_path: Path) -> Iterator[RedisServer]:
 @pytest.fixture
 def redis_server(fresh_redis: RedisServer) -> RedisServer:
     """A redis-server that has been used before: it lets in at once."""
-    with limits_of(fresh_redis.url, lease=0.2).pull():
-        pass
-    with limits_of(fresh_redis.url, lease=0.2).push():
-        pass
+    use(fresh_redis.url)
     return fresh_redis
+
+
+def use(url: str, registry: str = REGISTRY) -> None:
+    """Use a Redis for a registry, as if no lease had ever been long: from then on it lets in."""
+    slots = RedisSlots(url, registry, lease=0.2)
+    slots.leases.longest = 0.2
+    limits = Limits(slots, LimitPolicy(pull=1, push=1, timeout=20))
+    for turn in (limits.pull(), limits.push()):
+        with turn:
+            pass
+
+
+@pytest.fixture
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody may ask for a longer lease than the tests' own: a Redis that forgot opens sooner."""
+    monkeypatch.setattr("pytest_registry.limits.leases.LONGEST_LEASE", LEASE)
 
 
 def limits_of(url: str, lease: float, registry: str = REGISTRY, timeout: float = 20) -> Limits:
@@ -125,3 +140,49 @@ def start() -> Iterator[Start]:
     for process in running:
         process.kill()
         process.communicate()
+
+
+def until_waiting(server: RedisServer, count: int) -> None:
+    """Wait until so many stand in the queue for a pull."""
+    import redis
+
+    deadline = time.monotonic() + 20
+    with redis.Redis.from_url(server.url) as client:
+        while client.zcard(f"pytest-registry:{{{REGISTRY}}}:pull:queue") != count:
+            assert time.monotonic() < deadline, f"there are never {count} in the queue"
+            time.sleep(0.01)
+
+
+def served_in_turn(
+    server: RedisServer, machines: Sequence[Limits], then: Callable[[], object] = int
+) -> list[int]:
+    """The machines' numbers in the order of their service, who came in that of their numbers.
+
+    A slot is held until all of them wait, and `then` has been called.
+    """
+    served: list[int] = []
+
+    def wait(number: int) -> None:
+        with machines[number].pull():
+            served.append(number)
+
+    threads = [threading.Thread(target=wait, args=(each,)) for each in range(len(machines))]
+    with limits_of(server.url, LEASE).pull():
+        for number, thread in enumerate(threads):
+            thread.start()
+            until_waiting(server, number + 1)
+        then()
+    for thread in threads:
+        thread.join()
+    return served
+
+
+def waited_elsewhere(limits: Limits) -> float:
+    """Take a slot and give it back in a thread, as another machine would; the seconds waited."""
+
+    def take() -> float:
+        with limits.pull() as operation:
+            return operation.waited
+
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(take).result()

@@ -16,7 +16,7 @@ from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.server import RegistryServer, ServerSettings
-from tests.distributed.conftest import REGISTRY, RedisServer, why_no_redis
+from tests.distributed.conftest import REGISTRY, RedisServer, use, why_no_redis
 
 SECRET = "pass/word:of@redis"
 IN_URL = "pass%2Fword%3Aof%40redis"
@@ -51,9 +51,10 @@ class TlsRedis:
 
 
 @pytest.fixture
-def secure(tmp_path: Path) -> Iterator[TlsRedis]:
+def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsRedis]:
     why_no_redis()
     made = TlsRedis(tmp_path)
+    monkeypatch.setattr("pytest_registry.limits.leases.LONGEST_LEASE", 0.3)
     yield made
     made.server.end()
 
@@ -128,6 +129,8 @@ def test_a_run_never_shows_the_password_of_its_redis(
     monkeypatch.setenv(ACCOUNT_PASSWORD, ACCOUNT.password)
     pytester.makepyfile(PUSHES)
     with RegistryServer(ServerSettings(credentials=ACCOUNT)) as server:
+        if ca == "ca.pem":
+            use(secure.url(), server.host)
         result = pytester.runpytest_subprocess(
             *("-n", "2", "-vv", "-rA", "--showlocals", "--full-trace", "--log-level=DEBUG"),
             *("--junitxml=report.xml", "-p", "no:cacheprovider", "--registry-report=report.html"),
