@@ -123,7 +123,7 @@ class OciClient:
         """
         from pytest_registry.clients.features import missing_features
 
-        places = [self._namespace.full(name) for name in ("features", "features/mount")]
+        places = [self._namespace.full(name) for name in ("features", "features-mount")]
         return missing_features(self._session, *places)
 
     def clear(self, repository: str) -> list[str]:

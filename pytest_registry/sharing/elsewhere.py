@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import AuthenticationFailed, RegistryError
 from pytest_registry.oci.namespace import Namespace
+from pytest_registry.sharing.limiting import Say, own_limits
 from pytest_registry.sharing.once import made, once
 from pytest_registry.sharing.run import Run
 
 FEATURES = "features"
 """The name under which the registry's features are tried out once."""
+
+SECOND_TRY = 5.0
+"""Seconds that clearing waits for its slot where the controller, which ends now, waited before."""
 
 SHOWN = 10
 """How many leftovers a summary names."""
@@ -33,15 +38,21 @@ def noting(run: Run) -> Callable[[str], None]:
     return note
 
 
-def try_features(run: Run, endpoint: Endpoint) -> None:
+def try_features(run: Run, endpoint: Endpoint, say: Say) -> None:
     """Find out what the registry lacks, and whether this account may push at all.
 
-    Raises AuthenticationFailed, RateLimited, TransferError.
+    That pushes, so it waits for slots as every operation does. Raises AuthenticationFailed,
+    RateLimited, TransferError, SlotTimeout, SlotLost, StateError.
     """
     from pytest_registry.engines.external import ANONYMOUS, PASSWORD, USERNAME, connect
 
     namespace = Namespace(endpoint.prefix, noting(run))
-    with connect(endpoint.url, endpoint.credentials, namespace) as client:
+    limits = own_limits(run, endpoint, say)
+    with (
+        connect(endpoint.url, endpoint.credentials, namespace) as client,
+        limits.pull(FEATURES),
+        limits.push(FEATURES),
+    ):
         try:
             once(run, FEATURES, client.missing_features)
         except AuthenticationFailed as error:
@@ -59,16 +70,19 @@ def lacking(run: Run) -> Mapping[str, Any]:
     return made(run, FEATURES) or {}
 
 
-def clear(run: Run, endpoint: Endpoint | None) -> list[str]:
+def clear(run: Run, endpoint: Endpoint | None, say: Say | None = None) -> list[str]:
     """Delete what the run made in a registry that is not its own; what is left, as references.
 
-    Raises AuthenticationFailed, RateLimited, TransferError.
+    To delete images one has to read their manifests: all of it is one pull. Raises
+    AuthenticationFailed, RateLimited, TransferError, SlotTimeout, SlotLost, StateError.
     """
     if endpoint is None or run.id not in endpoint.prefix or run.cleared.exists():
         return []
     from pytest_registry.engines import external
 
-    left = external.clear(endpoint, _noted(run))
+    patience = SECOND_TRY if run.finished.exists() else run.settings.slot_timeout
+    with own_limits(run, endpoint, say, patience).pull(endpoint.prefix):
+        left = external.clear(endpoint, _noted(run))
     with contextlib.suppress(OSError):
         run.cleared.touch(mode=0o600)
     return left
@@ -83,7 +97,7 @@ def summary(run: Run, endpoint: Endpoint) -> list[str]:
     if run.settings.keep or run.id not in endpoint.prefix:
         return [*lines, f"what the run pushed was kept below {endpoint.place}"]
     try:
-        left = clear(run, endpoint)
+        left = clear(run, endpoint, _say)
     except RegistryError as error:
         return [*lines, f"not deleted below {endpoint.place}: {error.happened}", how_to(endpoint)]
     if not left:
@@ -106,6 +120,10 @@ def endpoint_of(run: Run) -> Endpoint | None:
         return Endpoint.from_json(told["endpoint"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _say(line: str) -> None:
+    print(f"pytest-registry: {line}", file=sys.stderr, flush=True)
 
 
 def _noted(run: Run) -> list[str]:

@@ -11,9 +11,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import IO, cast
 
 from pytest_registry.sharing.run import Run
+
+
+def _say(line: str) -> None:
+    print(f"pytest-registry: {line}", file=sys.stderr, flush=True)
 
 
 class KeeperProcess:
@@ -51,14 +56,16 @@ class KeeperProcess:
         with contextlib.suppress(BrokenPipeError):
             self._stdin.close()
 
-    def wait_until_told(self) -> None:
+    def wait_until_told(self, say: Callable[[str], None] = _say) -> None:
         """Wait until the keeper has told an endpoint or an error, or has ended without.
 
+        `say` is told each line that the keeper says of what it waits for meanwhile.
         The keeper proper is a grandchild and holds standard output until it has told its state;
         the child ended at once. Where there is no fork the child is the keeper, not waited for.
         """
         with self._stdout, self._stderr:
-            self._stdout.read()
+            for line in self._stdout:
+                say(line.decode(errors="replace").rstrip())
             self._note(self._stderr.read())
         if os.name == "posix":
             self._process.wait()

@@ -25,6 +25,19 @@ def limits_of(run: Run, endpoint: Endpoint, say: Say) -> Limits:
     return Limits(_slots(run, endpoint), policy, log=run.events, report=say)
 
 
+def own_limits(
+    run: Run, endpoint: Endpoint, say: Say | None, patience: float | None = None
+) -> Limits:
+    """The same limits for what the plugin itself does there, which is no operation of the tests.
+
+    `patience`: seconds of waiting, unless as the settings say. Raises StateError.
+    """
+    settings = run.settings
+    timeout = settings.slot_timeout if patience is None else patience
+    policy = LimitPolicy(settings.pull_limit, settings.push_limit, timeout)
+    return Limits(_slots(run, endpoint), policy, report=say)
+
+
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """What would give away the password of the Redis that keeps the limits."""
     parts = urlsplit(settings.limits_url or "")

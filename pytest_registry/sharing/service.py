@@ -37,7 +37,7 @@ def start(run: Run) -> Engine | None:
         if endpoint.engine == "container":
             cleanup.note_references(run, endpoint.daemon_place)
         if endpoint.engine == "external" and run.id in endpoint.prefix:
-            elsewhere.try_features(run, endpoint)
+            elsewhere.try_features(run, endpoint, _tell_the_starter)
         write_client_config(run, endpoint)
         if run.settings.keep:
             kept.mark(run)
@@ -100,6 +100,12 @@ def _choose(run: Run) -> Engine:
             return engine
         why_new = f"; no kept registry was used again: {why_new}"
     return choose(run.settings, lambda image: _note_pull(run, image), why_new)
+
+
+def _tell_the_starter(line: str) -> None:
+    """Say what the start waits for, to the process that waits for the start."""
+    with contextlib.suppress(OSError):  # it was killed
+        print(line, flush=True)
 
 
 def _note_pull(run: Run, image: str) -> None:

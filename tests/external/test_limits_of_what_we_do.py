@@ -1,0 +1,125 @@
+"""What the plugin itself does in a registry of others keeps within the limits, as the tests do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_registry.limits.directory import file_slots
+from pytest_registry.limits.operations import Limits
+from pytest_registry.limits.policy import LimitPolicy
+from pytest_registry.limits.waiting import FIRST_REPORT
+from pytest_registry.server import RegistryServer, RequestRecord, ServerSettings
+from tests.external.conftest import ACCOUNT, Served
+
+if TYPE_CHECKING:
+    from tests.external.conftest import Suite
+
+LIMITS = ("--registry-pull-limit=1", "--registry-push-limit=1")
+USES = "def test_it(registry): registry.client.ping()\n"
+
+
+@pytest.fixture
+def seen() -> list[RequestRecord]:
+    return []
+
+
+@pytest.fixture
+def watched(seen: list[RequestRecord]) -> Iterator[Served]:
+    """A registry that notes each request."""
+    with RegistryServer(ServerSettings(credentials=ACCOUNT, observer=seen.append)) as server:
+        yield Served(server.url, ACCOUNT)
+
+
+@contextmanager
+def held(served: Served, state: Path, kind: str) -> Iterator[threading.Event]:
+    """Hold the only slot, as another run of this user, until the event is set."""
+    slots = file_slots(served.url.partition("://")[2], state / "limits")
+    limits = Limits(slots, LimitPolicy(pull=1, push=1))
+    enough, holds = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with limits.push() if kind == "push" else limits.pull():
+            holds.set()
+            enough.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holds.wait()
+    try:
+        yield enough
+    finally:
+        enough.set()
+        thread.join()
+
+
+def changes(seen: list[RequestRecord]) -> list[float]:
+    """When requests came that push."""
+    return [each.started for each in seen if each.method in {"PUT", "POST", "PATCH"}]
+
+
+@pytest.mark.parametrize("kind", ["pull", "push"])
+def test_features_are_tried_out_only_once_there_is_a_slot_and_the_wait_is_told(
+    suite: Suite, watched: Served, seen: list[RequestRecord], tmp_path: Path, kind: str
+) -> None:
+    released: list[float] = []
+    with held(watched, tmp_path / "state", kind) as enough:
+
+        def release() -> None:
+            while not seen:  # the run reaches the registry, and waits from then on
+                time.sleep(0.01)
+            time.sleep(FIRST_REPORT + 3)
+            released.append(time.time())
+            enough.set()
+
+        other = threading.Thread(target=release)
+        other.start()
+        result = suite(watched, USES, *LIMITS, "-rP")
+        other.join()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines([f"*waiting for 5 s for a {kind} slot for features (limit 1)*"])
+    assert min(changes(seen)) >= released[0]
+
+
+PUSHES = """
+import pathlib, time
+from pytest_registry import synthetic_image
+
+def test_push(registry):
+    registry.push(synthetic_image(1), "samples/one")
+    pathlib.Path("pushed").touch()
+    while not pathlib.Path("go").exists():
+        time.sleep(0.01)
+"""
+
+
+def test_clearing_waits_for_a_pull_slot_and_says_why_it_could_not_begin(
+    suite: Suite,
+    watched: Served,
+    seen: list[RequestRecord],
+    tmp_path: Path,
+    pytester: pytest.Pytester,
+) -> None:
+    over = threading.Event()
+
+    def hold() -> None:
+        while not (pytester.path / "pushed").exists():
+            time.sleep(0.01)
+        with held(watched, tmp_path / "state", "pull"):
+            (pytester.path / "go").touch()
+            over.wait(60)
+
+    other = threading.Thread(target=hold, daemon=True)
+    other.start()
+    result = suite(watched, PUSHES, *LIMITS, "--registry-slot-timeout=5")
+    over.set()
+    other.join()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["not deleted below *: none came free within 5 s; held by *"])
+    assert not any(each.method == "DELETE" and "samples/one" in each.repository for each in seen)
