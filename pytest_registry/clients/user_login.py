@@ -31,9 +31,19 @@ def user_login(registry: str, environment: Mapping[str, str] = os.environ) -> Cr
     """
     host = normal_registry(registry)
     for path in _files(environment):
-        found = _login(_read(path), host)
+        found = _login(_read(path), host, environment)
         if found is not None:
             return found
+    return None
+
+
+def helper_for(registry: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The command of the credential helper that the user's config names for a registry."""
+    host = normal_registry(registry)
+    for path in _files(environment):
+        helper = _helper(_read(path), host)
+        if helper is not None:
+            return f"docker-credential-{helper}"
     return None
 
 
@@ -54,10 +64,15 @@ def _read(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _login(config: dict[str, Any], host: str) -> Credentials | None:
+def _helper(config: dict[str, Any], host: str) -> str | None:
     helper = _entry(config.get("credHelpers"), host) or config.get("credsStore")
-    if isinstance(helper, str) and helper:
-        found = _ask_helper(helper, HUB_KEY if host == DOCKER_HUB else host)
+    return helper if isinstance(helper, str) and helper else None
+
+
+def _login(config: dict[str, Any], host: str, environment: Mapping[str, str]) -> Credentials | None:
+    helper = _helper(config, host)
+    if helper is not None:
+        found = _ask_helper(helper, HUB_KEY if host == DOCKER_HUB else host, environment)
         if found is not None:
             return found
     return _decode(_entry(config.get("auths"), host))
@@ -88,12 +103,13 @@ def _decode(entry: Any) -> Credentials | None:
     return Credentials(username, password.rstrip("\0")) if colon and username else None
 
 
-def _ask_helper(name: str, server: str) -> Credentials | None:
+def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Credentials | None:
     """The answer of `docker-credential-NAME get`; None where it has none, fails, or is missing."""
     try:
         done = subprocess.run(
             [f"docker-credential-{name}", "get"],
             input=server.encode(),
+            env=environment,
             capture_output=True,
             timeout=HELPER_TIMEOUT,
             check=True,

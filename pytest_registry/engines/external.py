@@ -6,11 +6,14 @@ so that what a run that was killed left behind can be told from what is in use, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import ssl
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,6 +21,7 @@ from pytest_registry.engines.endpoint import Birth, Endpoint
 from pytest_registry.errors import (
     AuthenticationFailed,
     EngineUnavailable,
+    ProtocolError,
     RateLimited,
     RegistryError,
     TransferError,
@@ -35,10 +39,20 @@ PASSWORD = "PYTEST_REGISTRY_PASSWORD"  # noqa: S105 - the variable's name
 ANONYMOUS = Credentials("", "")
 """The account of a registry that asks for none."""
 
+SECTION = "no-registry"
+"""The part of the documentation's page "Troubleshooting"."""
+
+NO_REGISTRY = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+"""Statuses at `/v2/` of what is none, or speaks TLS where it was not spoken to in TLS."""
+
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
+"""What OpenSSL says of an answer that is not TLS, by its versions."""
+
 PAUSE = 0.5
 """Seconds between two attempts to reach the registry."""
 
-_RUN = re.compile(r"(?:^|/)pytest-(?P<run>[a-z0-9-]+)-(?P<epoch>[0-9]{9,12})/")
+_RUN = re.compile(r"(?:^|/)pytest-[0-9]+-[0-9a-f]{12}-(?P<epoch>[0-9]{10})/")
+"""A run's own part of a name: `Run.id` and the time. Others name things `pytest-...` too."""
 
 
 class ExternalEngine:
@@ -56,7 +70,7 @@ class ExternalEngine:
         """Wait until it answers a login; raises EngineUnavailable, AuthenticationFailed."""
         host = normal_registry(urlsplit(self._url).netloc)
         credentials, whence = account_for(host)
-        with connect(self._url, credentials) as client:
+        with connect(self._url, credentials) as client, telling_of_no_login(host, credentials):
             now = _reach(client, time.monotonic() + birth.start_timeout)
         prefix = urlsplit(self._url).path.strip("/")
         place = f"pytest-{birth.run_id}-{int(now)}"
@@ -100,6 +114,25 @@ def account_for(host: str, environment: Mapping[str, str] = os.environ) -> tuple
     if found is not None:
         return found, f"as {found.username} (from the Docker config)"
     return ANONYMOUS, "anonymously"
+
+
+@contextlib.contextmanager
+def telling_of_no_login(host: str, credentials: Credentials) -> Iterator[None]:
+    """Where the registry refuses nobody in particular, say how to be somebody."""
+    try:
+        yield
+    except AuthenticationFailed as error:
+        if credentials != ANONYMOUS:
+            raise
+        from pytest_registry.clients.user_login import helper_for
+
+        helper = helper_for(host)
+        failed = f" ({helper}, which your Docker config names for it, gave none)" if helper else ""
+        remedy = (
+            f"nobody is logged in{failed}: give {USERNAME} and {PASSWORD} in the environment, or"
+            f" use docker login {host}"
+        )
+        raise AuthenticationFailed(error.asked, error.happened, remedy) from error
 
 
 def connect(url: str, credentials: Credentials, namespace: Namespace = WHOLE) -> OciClient:
@@ -147,10 +180,38 @@ def _reach(client: OciClient, deadline: float) -> float:
         try:
             return client.time()
         except TransferError as error:
-            if time.monotonic() >= deadline or isinstance(error, RateLimited):
-                raise EngineUnavailable(
-                    f"reach the registry {client.host}",
-                    error.happened,
-                    error.remedy or "check --registry-url, and whether this machine may reach it",
-                ) from error
+            lasting = _lasting(error)
+            if lasting or time.monotonic() >= deadline or isinstance(error, RateLimited):
+                otherwise = "check --registry-url, and whether this machine may reach it"
+                remedy = lasting or error.remedy or otherwise
+                asked = f"reach the registry {client.host}"
+                unreachable = EngineUnavailable(asked, error.happened, remedy)
+                unreachable.section = SECTION
+                raise unreachable from error
             time.sleep(PAUSE)
+
+
+def _lasting(error: TransferError) -> str:
+    """What to do about a failure that waiting does not mend; empty for any other."""
+    status = error.status if isinstance(error, ProtocolError) else None
+    if status in NO_REGISTRY:
+        return (
+            "what answers there is not a registry: check scheme, host and port of --registry-url,"
+            " and that its /v2/ is not behind a path"
+        )
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                "let SSL_CERT_FILE in the environment name a file with the certificate of the"
+                " authority that signed the registry's, and use the host name that it is for"
+            )
+        if isinstance(cause, ssl.SSLError) and cause.reason in NO_TLS:
+            return "the port does not speak TLS: write http://, or the port that does"
+    return ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_registry.engines.endpoint import Endpoint
-from pytest_registry.errors import AuthenticationFailed, RegistryError
+from pytest_registry.errors import RegistryError
 from pytest_registry.oci.namespace import Namespace
 from pytest_registry.sharing.limiting import Say, own_limits
 from pytest_registry.sharing.once import made, once
@@ -44,7 +44,7 @@ def try_features(run: Run, endpoint: Endpoint, say: Say) -> None:
     That pushes, so it waits for slots as every operation does. Raises AuthenticationFailed,
     RateLimited, TransferError, SlotTimeout, SlotLost, StateError.
     """
-    from pytest_registry.engines.external import ANONYMOUS, PASSWORD, USERNAME, connect
+    from pytest_registry.engines.external import connect, telling_of_no_login
 
     namespace = Namespace(endpoint.prefix, noting(run))
     limits = own_limits(run, endpoint, say)
@@ -52,17 +52,9 @@ def try_features(run: Run, endpoint: Endpoint, say: Say) -> None:
         connect(endpoint.url, endpoint.credentials, namespace) as client,
         limits.pull(FEATURES),
         limits.push(FEATURES),
+        telling_of_no_login(endpoint.host, endpoint.credentials),
     ):
-        try:
-            once(run, FEATURES, client.missing_features)
-        except AuthenticationFailed as error:
-            if endpoint.credentials != ANONYMOUS:
-                raise
-            remedy = (
-                f"nobody is logged in: give {USERNAME} and {PASSWORD} in the environment, or use"
-                f" docker login {endpoint.host}"
-            )
-            raise AuthenticationFailed(error.asked, error.happened, remedy) from error
+        once(run, FEATURES, client.missing_features)
 
 
 def lacking(run: Run) -> Mapping[str, Any]:

@@ -7,9 +7,16 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from pytest_registry.errors import RegistryError
+from pytest_registry.errors import (
+    AuthenticationFailed,
+    ImageNotFound,
+    ProtocolError,
+    RegistryError,
+)
 from pytest_registry.values import registry_url
 
 if TYPE_CHECKING:
@@ -18,6 +25,16 @@ if TYPE_CHECKING:
 HELP = (
     "Find what runs left in a registry that is not their own, by its prefix and age, and delete it"
     " with --delete. User name and password as for --registry-url."
+)
+NO_CATALOG = frozenset(
+    {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
+)
+"""Statuses of registries that list no repositories."""
+
+BY_NAME = (
+    "give the repositories' names after the options (the registry's own web page or API lists them:"
+    " those whose path holds pytest-RUN-TIME), or let the registry expire them by a rule on that"
+    " pattern"
 )
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -53,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List or delete; status 1 where the registry fails or does not delete, 2 for a bad URL."""
-    from pytest_registry.engines.external import account_for, connect
+    from pytest_registry.engines.external import account_for, connect, telling_of_no_login
 
     try:
         url = registry_url(arguments.url)
@@ -61,8 +78,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"--url takes {accepted}", file=sys.stderr)
         return 2
     try:
-        host = re.sub(r"^\w+://|/.*$", "", url)
-        with connect(url, account_for(host)[0]) as client:
+        host = urlsplit(url).netloc
+        account = account_for(host)[0]
+        with connect(url, account) as client, telling_of_no_login(host, account):
             return _sweep(client, url, arguments)
     except RegistryError as error:
         print(error, file=sys.stderr)
@@ -103,25 +121,31 @@ def leftovers(client: OciClient, names: Iterable[str], prefix: str) -> Iterator[
 
 
 def _holds_something(client: OciClient, repository: str) -> bool:
-    """Whether it has tags: some catalogs go on listing what was emptied."""
-    from pytest_registry.errors import ImageNotFound
+    """Whether it has tags: some catalogs go on listing what was emptied.
 
+    One that this account may not read is told, and left to others.
+    """
     try:
         return bool(client.tags(repository))
     except ImageNotFound:
         return False
+    except AuthenticationFailed as error:
+        print(f"left out {client.host}/{repository}: {error.happened}", file=sys.stderr)
+        return False
 
 
 def _listed(client: OciClient) -> list[str]:
+    """The catalog; where there is none, or not for this account, the error says how to go on."""
+    client.ping()  # whether it answers and takes the account is another question
     try:
         return client.repositories()
-    except RegistryError as error:
-        remedy = (
-            "give the repositories' names after the options (the registry's own web page or API"
-            " lists them: those whose path holds pytest-RUN-TIME), or let the registry expire"
-            " them by a rule on that pattern"
-        )
-        raise type(error)(error.asked, error.happened, remedy) from error
+    except AuthenticationFailed as error:
+        remedy = f"{error.remedy}; or {BY_NAME}"
+        raise AuthenticationFailed(error.asked, error.happened, remedy) from error
+    except ProtocolError as error:
+        if error.status not in NO_CATALOG:
+            raise
+        raise ProtocolError(error.asked, error.happened, BY_NAME) from error
 
 
 def _verdict(found: int, left: list[str], *, deleting: bool) -> str:

@@ -7,8 +7,10 @@ import json
 import os
 import re
 import secrets
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 
 OWNER = Credentials("an-owner", "what-the-cloud's-own-login-gave")
+START_TIMEOUT = 60.0
+"""Seconds: the option's default."""
+
 ACCOUNTS = {
     "azure": OWNER,  # which is exchanged for a refresh token
     "github": Credentials("x-access-token", f"ghs_{secrets.token_hex(18)}"),
@@ -129,13 +134,41 @@ def secure(tmp_path: Path) -> Iterator[Served]:
 def test_an_authority_of_ones_own_is_trusted_by_the_environment(
     suite: Suite, secure: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    result = suite(secure, SUITE, "--registry-start-timeout=1")
+    result = suite(secure, SUITE)  # and does not wait until the start's time limit
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([f"*could not *{secure.url.partition('://')[2]}*certificate*"])
+    result.stdout.fnmatch_lines(["*SSL_CERT_FILE*", "*Docs: troubleshooting#no-registry"])
+    assert result.duration < START_TIMEOUT
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     result = suite(secure, SUITE)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines([f"registry: external, * at {secure.url}*"])
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [("https", "the port does not speak TLS"), ("http", "what answers there is not a registry")],
+)
+def test_what_waiting_does_not_mend_is_told_at_once(suite: Suite, scheme: str, said: str) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        result = suite(Served(f"{scheme}://127.0.0.1:{server.server_port}", None), SUITE)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*{said}*", "*Docs: troubleshooting#no-registry"])
+    assert result.duration < START_TIMEOUT
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """A web server that is no registry."""
+
+    def do_GET(self) -> None:
+        self.send_error(404)
 
 
 BY_AN_ENGINE = """
@@ -202,3 +235,14 @@ def test_a_refused_run_without_an_account_is_told_where_to_give_one(suite: Suite
         result.stdout.fnmatch_lines([f"*AuthenticationFailed*{server.host}*"])
         result.stdout.fnmatch_lines([f"*{USERNAME}*"])
         result.stdout.fnmatch_lines([f"*{PASSWORD}*"])
+
+
+def test_a_refused_run_is_told_of_a_credential_helper_that_gave_no_login(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with RegistryServer(hosted("aws", [])) as server:
+        config = log_in(tmp_path, server.host, ACCOUNTS["aws"], helper=True)
+        monkeypatch.setenv("DOCKER_CONFIG", str(config))  # and its helper is not in PATH
+        result = suite(Served(server.url, None), SUITE)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*nobody is logged in (docker-credential-hosted, which*"])

@@ -10,16 +10,26 @@ import pytest
 from pytest_registry.__main__ import main
 from pytest_registry.engines.external import PASSWORD, USERNAME
 from pytest_registry.images.synthetic import synthetic_image
+from pytest_registry.server import (
+    ApiError,
+    Code,
+    RegistryServer,
+    Request,
+    Response,
+    ServerSettings,
+)
+from pytest_registry.server.settings import Proceed
+from tests.external.conftest import ACCOUNT, Served
 
 if TYPE_CHECKING:
-    from tests.external.conftest import Serve, Served
+    from tests.external.conftest import Serve
 
 HOUR = 3600
 
 
 def leave(served: Served, hours: float, prefix: str = "") -> str:
     """Push what a run that began so long ago left."""
-    name = f"{prefix}pytest-12-ab34-{int(time.time() - hours * HOUR)}/samples/nginx"
+    name = f"{prefix}pytest-12-0123456789ab-{int(time.time() - hours * HOUR)}/samples/nginx"
     with served.client() as client:
         client.push(synthetic_image(1, platforms=["linux/amd64", "linux/arm64"]), name, "latest")
     return name
@@ -66,6 +76,51 @@ def test_without_a_catalog_it_says_how_to_go_on(
     assert main(["sweep", "--url", served.url, "--delete", old]) == 0
     with served.client() as client:
         assert not client.exists(old, "latest")
+
+
+@pytest.mark.parametrize(
+    ("variables", "url", "said"),
+    [
+        ({PASSWORD: "wrong"}, "", "check the user name and password"),
+        ({USERNAME: "", PASSWORD: "", "DOCKER_CONFIG": "/none"}, "", "nobody is logged in"),
+        ({}, "http://127.0.0.1:1", "check that the registry runs and listens"),
+    ],
+)
+def test_a_failure_that_is_not_the_catalogs_keeps_its_own_remedy(
+    serve: Serve,
+    capsys: pytest.CaptureFixture[str],
+    variables: dict[str, str],
+    url: str,
+    said: str,
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        assert main(["sweep", "--url", url or serve().url]) == 1
+    told = capsys.readouterr().err
+    assert (said in told, "names after the options" in told) == (True, False)
+
+
+def test_a_repository_that_this_account_may_not_read_is_left_out_and_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refused = ""
+
+    def refuse(request: Request, proceed: Proceed) -> Response:
+        if refused and request.repository == refused:
+            raise ApiError(Code.DENIED)
+        return proceed(request)
+
+    with RegistryServer(ServerSettings(credentials=ACCOUNT, interceptor=refuse)) as server:
+        served = Served(server.url, ACCOUNT)
+        forbidden, old = leave(served, 40), leave(served, 30)
+        refused = forbidden
+        assert main(["sweep", "--url", served.url, "--delete"]) == 0
+        told = capsys.readouterr()
+        refused = ""
+        assert served.tagged() == [forbidden]
+    assert f"left out {server.host}/{forbidden}" in told.err
+    assert old in told.out
 
 
 def test_a_registry_that_does_not_delete_gives_a_status(
