@@ -1,8 +1,8 @@
 """Which value of an option counts, and what it may be.
 
-A value is taken from the command line, else the environment, else the ini file, else the default,
-and keeps its source, so that an error can say where a bad value stands. Passwords are never flags
-or ini values: both end up in process lists and in version control.
+A value is taken from the command line, else the environment (an empty variable is none), else the
+ini file, else the default, and keeps its source, so that an error can say where a bad value stands.
+Passwords are never flags or ini values: both end up in process lists and in version control.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from pytest_registry.options import ACCOUNT, LONGEST_LEASE, OPTIONS, PREFIX, Option
 
@@ -102,7 +101,8 @@ def _check_names(environ: Mapping[str, str]) -> None:
 def _resolve(option: Option, config: pytest.Config, environ: Mapping[str, str]) -> Value:
     candidates = (
         (config.getoption(option.flag), f"the command line's {option.flag}"),
-        (environ.get(option.env), f"the environment's {option.env}"),
+        # An empty one is what CI makes of a secret that a fork does not have.
+        (environ.get(option.env) or None, f"the environment's {option.env}"),
         (config.getini(option.ini), f"the ini file's {option.ini}"),
     )
     for given, source in candidates:
@@ -155,7 +155,7 @@ def _error(asked: str, happened: str, remedy: str) -> OptionError:
 
 def without_password(url: str) -> str:
     """An address as it may be shown; any other text is returned as it is."""
-    return re.sub(r"(?<=://).*@|(?<=[?&]password=)[^&]*", "***@", url)
+    return re.sub(r"(?<=://).*@|(?<=[?&]password=)[^&]*|(?<=[?&]ssl_password=)[^&]*", "***@", url)
 
 
 # The kinds of values that the table names: each raises ValueError with what is accepted.
@@ -191,9 +191,16 @@ def registry_host(given: str) -> str:
 
 def registry_url(given: str) -> str:
     """Take the address of a registry that runs already, with a prefix for what is pushed there."""
-    from pytest_registry.oci.names import is_host, is_repository
+    from pytest_registry.oci.names import is_host, is_repository, split_address
 
-    parts = urlsplit(given.strip())
+    accepted = ValueError(
+        "http or https://HOST[:PORT][/PREFIX] without a user name (it and the password are"
+        " PYTEST_REGISTRY_USERNAME and PYTEST_REGISTRY_PASSWORD in the environment)"
+    )
+    try:
+        parts = split_address(given.strip())
+    except ValueError:
+        raise accepted from None
     prefix = parts.path.strip("/")
     if (
         parts.scheme not in {"http", "https"}
@@ -202,17 +209,26 @@ def registry_url(given: str) -> str:
         or parts.query
         or parts.fragment
     ):
-        raise ValueError(
-            "http or https://HOST[:PORT][/PREFIX] without a user name (it and the password are"
-            " PYTEST_REGISTRY_USERNAME and PYTEST_REGISTRY_PASSWORD in the environment)"
-        )
+        raise accepted
     return f"{parts.scheme}://{parts.netloc}/{prefix}".rstrip("/")
 
 
 def limits_url(given: str) -> str:
     """Take the address of a Redis as the redis package does."""
-    if urlsplit(given.strip()).scheme not in {"redis", "rediss", "unix"}:
-        raise ValueError("redis://HOST[:PORT][/DB], rediss://... for TLS, or unix://PATH")
+    from pytest_registry.oci.names import split_address
+
+    accepted = (
+        "redis://HOST[:PORT][/DB], rediss://... for TLS, or unix://PATH; in a password / # ? @ [ ]"
+        " are percent-encoded"
+    )
+    try:
+        parts = split_address(given.strip())
+    except ValueError:
+        raise ValueError(accepted) from None
+    # One after the host is mostly the end of a password that holds what ends a host.
+    misplaced = "@" in f"{parts.path}{parts.query}{parts.fragment}"
+    if misplaced or parts.scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError(accepted)
     return given.strip()
 
 

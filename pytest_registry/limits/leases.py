@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pytest_registry.errors import OptionError, StateError
 from pytest_registry.limits.policy import Kind
 from pytest_registry.limits.script import SCRIPT
+from pytest_registry.oci.names import split_address
 from pytest_registry.options import LONGEST_LEASE
 
 Role = Literal["waiting", "held", "gone"]
@@ -87,6 +88,7 @@ class Leases:
                 f"a lease takes more than 0 and at most {LONGEST_LEASE:g} s",
                 "give another --registry-limits-lease",
             )
+        _check(url)
         self.lease = lease
         self.longest = LONGEST_LEASE
         self._commands = _client(url, ANSWER_TIMEOUT)
@@ -171,6 +173,21 @@ class Leases:
         refused = StateError(f"keep the limits in {self.where}", str(error), remedy)
         refused.section = SECTION
         return refused
+
+
+def _check(url: str) -> None:
+    """See that the address is whole; raises OptionError without a word of it."""
+    try:
+        parts = split_address(url)
+        whole = "@" not in f"{parts.path}{parts.query}{parts.fragment}"
+    except ValueError:
+        whole = False
+    if not whole:
+        raise OptionError(
+            "keep the limits in Redis",
+            "its address cannot be taken apart",
+            "percent-encode / # ? @ [ ] in its password, and give a port up to 65535",
+        )
 
 
 def _client(url: str, timeout: float) -> Any:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_registry.errors import InvalidReference
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
@@ -65,6 +68,21 @@ def digest_of(content: bytes, algorithm: str = "sha256") -> str:
 def algorithm_of(digest: str) -> str:
     """The algorithm part of a valid digest."""
     return digest.partition(":")[0]
+
+
+def split_address(text: str) -> SplitResult:
+    """An address taken apart, with a port that there can be.
+
+    Raises ValueError, which quotes nothing of the address: it may hold a password.
+    """
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # a number up to 65535, or it raises
+    except ValueError:
+        raise ValueError("it cannot be taken apart") from None
+    return parts
 
 
 class Reference(NamedTuple):

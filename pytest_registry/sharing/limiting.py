@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.limits.directory import file_slots
@@ -40,9 +40,11 @@ def own_limits(
 
 def secrets_of(settings: Settings) -> tuple[str, ...]:
     """What would give away the password of the Redis that keeps the limits."""
-    parts = urlsplit(settings.limits_url or "")
-    query = parse_qs(parts.query)
-    texts = [parts.password or "", unquote(parts.password or "")]
+    url = settings.limits_url or ""
+    # By hand: what is no good address may hold a password all the same.
+    password = url.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    query = parse_qs(url.partition("?")[2])
+    texts = [password, unquote(password)]
     texts += query.get("password", []) + query.get("ssl_password", [])
     return tuple({each for text in texts for each in Credentials("", text).secrets})
 

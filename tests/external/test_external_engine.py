@@ -21,8 +21,13 @@ from pytest_registry.engines.external import (
     account_for,
     made_by_run,
 )
-from pytest_registry.errors import AuthenticationFailed
+from pytest_registry.errors import AuthenticationFailed, OptionError
+from pytest_registry.limits.distributed import RedisSlots
+from pytest_registry.options import OPTIONS
 from pytest_registry.security.credentials import Credentials
+from pytest_registry.settings import Settings
+from pytest_registry.sharing.limiting import secrets_of
+from pytest_registry.values import Value
 from tests.conftest import PYTEST
 
 if TYPE_CHECKING:
@@ -198,6 +203,51 @@ def test_a_refused_password_fails_every_test_once_and_is_never_shown(
     assert "not-the-password" not in result.stdout.str()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:pa/secret@127.0.0.1:6379",
+        "redis://:pa#secret@127.0.0.1:6379",
+        "redis://:12?secret@127.0.0.1:6379",
+        "redis://:pa]secret@127.0.0.1:6379",
+        "redis://:pa[secret@127.0.0.1:6379",
+        "rediss://127.0.0.1:99999?password=secret",
+    ],
+)
+def test_a_redis_whose_password_is_not_encoded_is_refused_without_showing_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("PYTEST_REGISTRY_LIMITS_URL", url)
+    pytester.makepyfile(PUSHES)
+    result = pytester.runpytest_subprocess("--registry-url=http://127.0.0.1:1", "--showlocals")
+    said = result.stdout.str() + result.stderr.str()
+    assert "percent-encoded" in said
+    assert "secret" not in said
+    with pytest.raises(OptionError, match="percent-encode") as caught:
+        RedisSlots(url, "registry.example")
+    assert "secret" not in str(caught.value)
+
+
+def test_what_stands_before_the_host_of_a_redis_is_kept_from_reports() -> None:
+    url = "redis://me:pa/ss?wo@rd@127.0.0.1:6379"
+    hidden = secrets_of(settings_with(limits_url=url))
+    assert "pa/ss?wo@rd" in hidden
+
+
+def settings_with(**given: object) -> Settings:
+    values = {each.name: Value(given.get(each.name, each.default), "a test") for each in OPTIONS}
+    return Settings.of(values)
+
+
+def test_an_empty_variable_gives_nothing(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for option in OPTIONS:
+        monkeypatch.setenv(option.env, "")
+    pytester.makepyfile("def test_it(): pass")
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
 def test_a_registry_that_does_not_answer_is_an_error_that_names_it(suite: Suite) -> None:
     from tests.external.conftest import Served
 
@@ -218,6 +268,8 @@ def test_a_registry_that_does_not_answer_is_an_error_that_names_it(suite: Suite)
             "PYTEST_REGISTRY_PASSWORD in the environment",
         ),
         (["--registry-url=host/x"], "https://HOST"),
+        (["--registry-url=https://host:99999/x"], "https://HOST"),
+        (["--registry-url=https://[host/x"], "https://HOST"),
         (["--registry-url=https://host/UPPER"], "https://HOST"),
         (["--registry-url=https://host", "--registry-engine=embedded"], "leave one of them out"),
         (["--registry-limits-url=redis://:secret@host"], "PYTEST_REGISTRY_LIMITS_URL"),
@@ -248,9 +300,8 @@ def test_the_account_comes_from_the_environment_else_the_docker_config_else_ther
     config = {"DOCKER_CONFIG": str(tmp_path)}
     given = {**config, USERNAME: "me", PASSWORD: "mine"}
     assert account_for("host.example", given)[0] == Credentials("me", "mine")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{helper.parent}:{os.environ['PATH']}")
-        found, whence = account_for("host.example", config)
+    path = {"PATH": f"{helper.parent}:{os.environ['PATH']}"}
+    found, whence = account_for("host.example", {**config, **path})
     assert (found.password, "Docker config" in whence) == ("refresh", True)
     assert account_for("other.example", config)[0] == ANONYMOUS
 
@@ -267,12 +318,16 @@ def test_half_an_account_is_an_error(given: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("repository", "prefix", "began"),
     [
-        ("ci/pytest-12-ab34-1700000000/samples/nginx", "ci", 1700000000.0),
-        ("pytest-12-ab34-1700000000/x", "", 1700000000.0),
-        ("ci/pytest-12-ab34-1700000000/x", "", None),
-        ("other/pytest-12-ab34-1700000000/x", "ci", None),
-        ("ci/pytest-12-ab34/x", "ci", None),
+        ("ci/pytest-12-0123456789ab-1700000000/samples/nginx", "ci", 1700000000.0),
+        ("pytest-12-0123456789ab-1700000000/x", "", 1700000000.0),
+        ("ci/pytest-12-0123456789ab-1700000000/x", "", None),
+        ("other/pytest-12-0123456789ab-1700000000/x", "ci", None),
+        ("ci/pytest-12-0123456789ab/x", "ci", None),
         ("ci/app", "ci", None),
+        ("ci/pytest-cov-1500000000/app", "ci", None),
+        ("ci/pytest-xdist-123456789/img", "ci", None),
+        ("ci/pytest-12-ab34-1700000000/x", "ci", None),
+        ("ci/pytest-12-0123456789ab-17000000000/x", "ci", None),
     ],
 )
 def test_only_what_a_run_made_directly_below_the_prefix_counts(
