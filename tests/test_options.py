@@ -117,7 +117,7 @@ def test_pytest_help_shows_each_flag_and_ini_value(pytester: pytest.Pytester) ->
     [
         ("engine", "docker", "one of auto, container, embedded, external"),
         ("url", "registry.test", "http or https://HOST"),
-        ("engine", "", "one of auto"),
+        ("engine", " ", "one of auto"),
         ("image", "registry:3:4", "an image's name"),
         ("image", "Not a name", "an image's name"),
         ("sample_image", "nginx@sha256:12", "an image's name"),
