@@ -109,7 +109,7 @@ def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Crede
         done = subprocess.run(
             [f"docker-credential-{name}", "get"],
             input=server.encode(),
-            env=environment,
+            env={**os.environ, **environment},  # callers may give but what differs
             capture_output=True,
             timeout=HELPER_TIMEOUT,
             check=True,
