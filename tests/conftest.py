@@ -38,6 +38,8 @@ MARK = "LEFTOVER_OF_TEST"
 # Cleaning up may go on after a run has ended: the engine removes containers on its own.
 SETTLED_WITHIN_SECONDS = 10.0
 
+OUTSIDE = ("PYTEST_REGISTRY_", "PYTEST_XDIST_")
+
 Snapshot = frozenset[str]
 
 WITHOUT_HYPOTHESIS = "no:hypothesispytest"
@@ -47,8 +49,8 @@ PYTEST = (sys.executable, "-m", "pytest", "-p", WITHOUT_HYPOTHESIS)
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of whoever runs our tests out of the runs that the tests start."""
-    for name in [name for name in os.environ if name.startswith("PYTEST_REGISTRY_")]:
+    """Keep the settings and the worker of our own tests out of the runs that these start."""
+    for name in [each for each in os.environ if each.startswith(OUTSIDE)]:
         monkeypatch.delenv(name)
 
 

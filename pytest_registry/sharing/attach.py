@@ -11,6 +11,7 @@ from pytest_registry.errors import RegistryEnded, RegistryError, Unsupported
 from pytest_registry.sharing import state
 from pytest_registry.sharing.keeper_process import KeeperProcess
 from pytest_registry.sharing.last_words import last_words
+from pytest_registry.sharing.limiting import Say
 from pytest_registry.sharing.liveness import is_held, locked
 from pytest_registry.sharing.run import Run, this_machine
 
@@ -24,8 +25,11 @@ ANSWER = 1.0
 """Seconds in which a registry that serves takes a connection, and says something."""
 
 
-def attach(run: Run) -> Endpoint:
-    """The run's registry, started if nobody has; raises what the start raised, StartError."""
+def attach(run: Run, say: Say) -> Endpoint:
+    """The run's registry, started if nobody has; raises what the start raised, StartError.
+
+    `say` is told what a start waits for.
+    """
     if run.machine != this_machine():
         raise _on_another_machine(run)
     endpoint = _told(run)
@@ -33,7 +37,7 @@ def attach(run: Run) -> Endpoint:
         return endpoint
     try:
         with locked(run.start):
-            return _told(run) or _start(run)
+            return _told(run) or _start(run, say)
     except FileNotFoundError as error:
         raise _is_over(run, "use the run's registry") from error
 
@@ -98,9 +102,9 @@ def _tell_end(run: Run, asked: str) -> RegistryEnded:
     return state.read_end(run, asked) or state.ended(asked, how, log)
 
 
-def _start(run: Run) -> Endpoint:
+def _start(run: Run, say: Say) -> Endpoint:
     """Start the registry, tried once per run: an error is told to all. The start lock is held."""
-    _start_keeper(run)
+    _start_keeper(run, say)
     endpoint = state.read_endpoint(run)
     if endpoint is None:
         error = state.not_told(run)
@@ -109,7 +113,7 @@ def _start(run: Run) -> Endpoint:
     return endpoint
 
 
-def _start_keeper(run: Run) -> None:
+def _start_keeper(run: Run, say: Say) -> None:
     """Start the keeper and wait until it has told an endpoint or an error, or has died.
 
     Raises StateError.
@@ -123,7 +127,7 @@ def _start_keeper(run: Run) -> None:
             keeper.close()
             raise
         keeper.begin()
-        keeper.wait_until_told()
+        keeper.wait_until_told(say)
     _wait_for_another_start(run, 0.0 if begins else APPEARANCE)
 
 

@@ -16,9 +16,9 @@ from pytest_registry.watch import Current, Watch
 def handle_of(run: Run, current: Callable[[], Current], say: Say) -> Registry:
     """A handle for the run's registry, started if nobody has; raises what that raised.
 
-    `current` tells of the test that runs now.
+    `current` tells of the test that runs now; `say` is told what is waited for.
     """
-    whole = attach.attach(run)
+    whole = attach.attach(run, say)
     endpoint, client_config = known_as(run, whole, current().worker)
     limits = (run.settings.pull_limit, run.settings.push_limit)
     registry = Registry(

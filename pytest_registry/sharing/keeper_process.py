@@ -17,10 +17,6 @@ from typing import IO, cast
 from pytest_registry.sharing.run import Run
 
 
-def _say(line: str) -> None:
-    print(f"pytest-registry: {line}", file=sys.stderr, flush=True)
-
-
 class KeeperProcess:
     """A run's keeper, and its guardian, which wait until they are let begin.
 
@@ -56,7 +52,7 @@ class KeeperProcess:
         with contextlib.suppress(BrokenPipeError):
             self._stdin.close()
 
-    def wait_until_told(self, say: Callable[[str], None] = _say) -> None:
+    def wait_until_told(self, say: Callable[[str], None]) -> None:
         """Wait until the keeper has told an endpoint or an error, or has ended without.
 
         `say` is told each line that the keeper says of what it waits for meanwhile.

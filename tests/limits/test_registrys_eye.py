@@ -10,8 +10,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-import pytest
-
 from pytest_registry.server import (
     RegistryServer,
     Request,
@@ -69,9 +67,8 @@ def most_at_once(spans: Iterable[tuple[float, float]]) -> int:
 
 
 def test_eight_workers_never_pass_ten_pulls_and_five_pushes_and_do_reach_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     counter = Counter()
     settings = ServerSettings(observer=counter.see, interceptor=counter.slowly)
     with RegistryServer(settings) as server:

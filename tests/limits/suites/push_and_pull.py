@@ -6,11 +6,11 @@ import pytest
 
 from pytest_registry import OciClient, synthetic_image
 
-AT_ONCE = 3
+AT_ONCE = 4
 """Threads of a worker: eight workers together want more than either limit."""
 
 
-@pytest.mark.parametrize("number", range(16))
+@pytest.mark.parametrize("number", range(12))
 def test_images_travel(registry_client: OciClient, number: int) -> None:
     names = [f"image-{number}-{part}" for part in range(AT_ONCE * 2)]
     image = synthetic_image(layers=1, layer_size=1000)
