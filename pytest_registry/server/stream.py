@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import sys
 import time
@@ -12,6 +12,8 @@ _EMPTY_LIMIT = 64
 """Packets of empty lines alone."""
 _LAST_DATA_RECEIVED = 52
 """Where Linux's struct tcp_info has the milliseconds since the last data (tcpi_last_data_recv)."""
+_Waiting = getattr(selectors, "PollSelector", selectors.SelectSelector)
+"""One that takes no descriptor of its own; with poll it takes any number of a connection's."""
 _FIRST, _BEYOND_TEXT = 0x20, 0x7F
 _CONTROLS = bytes({*range(0x20), 0x7F} - {ord("\t")})
 
@@ -90,10 +92,10 @@ class ByteStream:
         A block that came in part took the whole timeout, of which the client may have been silent
         for any part: that counts.
         """
-        poll = select.poll()
-        poll.register(self._connection, select.POLLIN)
-        if not poll.poll(max(0.0, self._timeout - _silence(self._connection)) * 1000):
-            raise TimeoutError
+        with _Waiting() as waiting:
+            waiting.register(self._connection, selectors.EVENT_READ)
+            if not waiting.select(max(0.0, self._timeout - _silence(self._connection))):
+                raise TimeoutError
 
     def _receive(self) -> bytes:
         try:
