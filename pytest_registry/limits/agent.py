@@ -48,9 +48,8 @@ class Agent:
         self._lock = descriptors.lock
         self._between_beats = leases.lease / BEATS
         self._claims: dict[str, Leased] = {}
-        self._gone: list[
-            tuple[Leased, float]
-        ] = []  # with when, by `clock()`, they need not be told
+        self._gone: list[tuple[Leased, float]] = []
+        """Claims given back, and when (by `clock()`) they need not be told any more."""
         self._thread: threading.Thread | None = None
         self._next_beat = 0.0
         self._next_event = 0.0
