@@ -80,10 +80,10 @@ def test_features_are_tried_out_only_once_there_is_a_slot_and_the_wait_is_told(
 
         other = threading.Thread(target=release)
         other.start()
-        result = suite(watched, USES, *LIMITS, "-rP")
+        result = suite(watched, USES, *LIMITS, "-v")
         other.join()
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines([f"*waiting for 5 s for a {kind} slot for features (limit 1)*"])
+    result.stderr.fnmatch_lines([f"*waiting for 5 s for a {kind} slot for features (limit 1)*"])
     assert min(changes(seen)) >= released[0]
 
 
