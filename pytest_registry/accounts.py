@@ -40,4 +40,5 @@ def _no_rights(endpoint: Endpoint, name: str) -> Unsupported:
         why[endpoint.auth] if ours else "its accounts are not ours to make",
         "use --registry-engine=embedded with --registry-auth=basic or bearer, or"
         " --registry-engine=container with --registry-auth=bearer",
+        section="no-accounts",
     )

@@ -15,18 +15,27 @@ class RegistryError(Exception):
 
     `asked` completes "could not ..."; `happened` says why not; `remedy` what the reader can do;
     `log` holds the registry's last log lines, oldest first, where they help. `section` names the
-    kind's part of the documentation's page "Troubleshooting", empty where it has none.
+    part of the documentation's page "Troubleshooting" that has these words: the kind's own where
+    none is given, empty where the kind has none.
     """
 
     section = ""
 
     def __init__(
-        self, asked: str, happened: str, remedy: str = "", *, log: Sequence[str] = ()
+        self,
+        asked: str,
+        happened: str,
+        remedy: str = "",
+        *,
+        section: str = "",
+        log: Sequence[str] = (),
     ) -> None:
         super().__init__(asked, happened, remedy)
         self.asked = asked
         self.happened = happened
         self.remedy = remedy
+        if section:
+            self.section = section
         self.log = tuple(log)
 
     def __str__(self) -> str:
@@ -143,16 +152,19 @@ class ProtocolError(TransferError):
     answer's JSON body (distribution-spec, "Error Codes").
     """
 
+    section = "bad-answer"
+
     def __init__(
         self,
         asked: str,
         happened: str,
         remedy: str = "",
         *,
+        section: str = "",
         status: int | None = None,
         codes: Sequence[str] = (),
     ) -> None:
-        super().__init__(asked, happened, remedy)
+        super().__init__(asked, happened, remedy, section=section)
         self.status = status
         self.codes = tuple(codes)
 

@@ -89,6 +89,7 @@ class Registry(Assertions, Watched):
                 " registry on a loopback address",
                 "use registry.client, or podman, buildah or skopeo with"
                 f" --cert-dir={self.certificate_directory}; or --registry-tls=on",
+                section="client-certificates",
             )
         if not host:
             raise out_of_reach(self.host)
@@ -309,6 +310,7 @@ class Registry(Assertions, Watched):
                 f"it is a synthetic image with nothing to run in it: {image.synthetic}",
                 "have the sample image in the engine before the run (docker pull nginx), or name"
                 " one that is at hand with --registry-sample-image",
+                section="no-sample-image",
             )
         from pytest_registry.clients.containers import WebContainer
         from pytest_registry.clients.engine_reach import reach_of

@@ -24,6 +24,12 @@ SCHEMAS = {
     "gitlab-parallel": "gitlab-ci",
     "azure": "azure-pipelines",
 }
+KINDS = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.RegistryError)
+}
+"""The kinds of errors by name."""
 
 
 @pytest.fixture(autouse=True)
@@ -122,46 +128,63 @@ def test_every_heading_of_troubleshooting_stands_in_an_error() -> None:
     assert [heading for heading in headings if heading not in texts] == []
 
 
-def test_every_section_that_an_error_names_is_there() -> None:
+def test_every_section_of_troubleshooting_has_a_name_of_its_own() -> None:
     page = (DOCS / "troubleshooting.md").read_text()
-    named = {
-        kind.section
-        for kind in vars(errors).values()
-        if isinstance(kind, type) and issubclass(kind, errors.RegistryError) and kind.section
-    }
+    headings = re.findall(r"^## .+$", page, re.MULTILINE)
+    named = re.findall(r"^\(([\w-]+)\)=\n## ", page, re.MULTILINE)
+    assert len(set(named)) == len(named) == len(headings)
+
+
+def test_every_section_that_a_kind_of_error_names_is_there() -> None:
+    named = {kind.section for kind in KINDS.values() if kind.section}
     assert len(named) > 5
-    assert {section for section in named if f"({section})=" not in page} == set()
+    assert named - set(sections()) == set()
 
 
 TOLD_BY_THEMSELVES = {"OptionError", "InvalidReference", "RegistryError"}
 """Kinds whose every message names what is accepted: one section is for all of them."""
 
 
-def test_every_message_of_an_error_stands_in_troubleshooting() -> None:
-    page = plain((DOCS / "troubleshooting.md").read_text())
+def test_every_message_of_an_error_stands_in_the_section_that_the_error_names() -> None:
+    texts = {name: plain(text) for name, text in sections().items()}
     missing = [
-        f"{path.name}:{call.lineno}: {sorted(words)}"
+        f"{path.name}:{call.lineno}: {section}: {sorted(words)}"
         for path in Path(pytest_registry.__path__[0]).rglob("*.py")
-        for call, words in raised(ast.parse(path.read_text()))
-        if words and not any(" ".join(plain(text).split()[:5]) in page for text in words)
+        for call, section, words in raised(ast.parse(path.read_text()))
+        if words and not any(begin(text) in texts.get(section, "") for text in words)
     ]
     assert missing == []
 
 
-def raised(tree: ast.Module) -> Iterator[tuple[ast.Call, set[str]]]:
-    """Each error that is made, with the constant words of what was asked and what happened."""
-    kinds = {
-        name
-        for name, kind in vars(errors).items()
-        if isinstance(kind, type) and issubclass(kind, errors.RegistryError)
-    } - TOLD_BY_THEMSELVES
+def sections() -> dict[str, str]:
+    """The sections of the page, with their headings, by the name that errors call them by."""
+    page = (DOCS / "troubleshooting.md").read_text()
+    parts = re.split(r"^\(([\w-]+)\)=$", page, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def raised(tree: ast.Module) -> Iterator[tuple[ast.Call, str, set[str]]]:
+    """Each error that is made, its section, and the constant words of what was asked and happened.
+
+    Those that tell by themselves what is accepted count only where they name a section.
+    """
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef):
             continue
         for call in ast.walk(function):
-            if isinstance(call, ast.Call) and ast.unparse(call.func) in kinds:
+            if not isinstance(call, ast.Call) or ast.unparse(call.func) not in KINDS:
+                continue
+            kind = ast.unparse(call.func)
+            given = [each.value for each in call.keywords if each.arg == "section"]
+            if given or kind not in TOLD_BY_THEMSELVES:
+                section = ast.literal_eval(given[0]) if given else KINDS[kind].section
                 texts = {text for each in call.args for text in constants(each, function)}
-                yield call, {text for text in texts if len(text.strip()) >= SENTENCE}
+                yield call, section, {text for text in texts if len(text.strip()) >= SENTENCE}
+
+
+def begin(text: str) -> str:
+    """The first words of a message, which are enough to find it."""
+    return " ".join(plain(text).split()[:5])
 
 
 def plain(text: str) -> str:

@@ -22,6 +22,7 @@ KINDS = [
 EXAMPLES = [
     *(kind("push a to b", "nobody answered", "try again", log=["one", "two"])
       for kind in KINDS if "log" in inspect.signature(kind).parameters),
+    errors.Unsupported("make it", "it cannot", "use another", section="no-accounts"),
     RateLimited("pull a", "429", "wait", retry_after=2.5),
     ProtocolError("pull a", "400", status=400, codes=["NAME_INVALID"]),
     SlotTimeout("pull a", "no slot", "wait", holders=["somebody"]),
@@ -55,6 +56,13 @@ def test_a_message_has_the_question_the_answer_the_remedy_and_the_log_in_this_or
         "  last",
     ]
     assert str(RegistryError("start it", "it ended")) == "could not start it: it ended"
+
+
+def test_an_error_names_the_section_that_it_was_given_and_else_that_of_its_kind() -> None:
+    assert errors.StateError("lock it", "no locks").section == "state-directory"
+    given = errors.StateError("lock it", "no locks", section="no-locks")
+    assert given.section == "no-locks"
+    assert "no-locks" in str(given)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

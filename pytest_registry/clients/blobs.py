@@ -105,6 +105,7 @@ class BlobStream:
                 self._request.asked,
                 f"the registry sent other content: its digest is {other}",
                 "push the image again; the registry's storage may be damaged",
+                section="other-content",
             )
 
 
@@ -258,7 +259,7 @@ def _length(answer: Answer, size: int | None, asked: str) -> int | None:
     if size is not None and length is not None and length != size:
         answer.close()
         happened = f"it holds {length} bytes, its descriptor says {size}"
-        raise PullError(asked, happened, "push the image again")
+        raise PullError(asked, happened, "push the image again", section="other-content")
     return size if length is None else length
 
 
@@ -273,4 +274,6 @@ def sized(blocks: Iterable[bytes], size: int, asked: str) -> Iterator[bytes]:
     if seen != size:
         found = "more" if seen > size else str(seen)
         happened = f"its source holds {found} bytes, its descriptor says {size}"
-        raise PushError(asked, happened, "take the image from its origin again")
+        raise PushError(
+            asked, happened, "take the image from its origin again", section="other-content"
+        )

@@ -108,6 +108,7 @@ def out_of_reach(registry: str) -> EngineUnavailable:
         "its daemon is on another machine, or outside of the container that this runs in",
         "use registry.client, which needs no engine, or a registry without part of this process:"
         " --registry-engine=container, without --registry-gateway and --registry-auth=bearer",
+        section="other-machine",
     )
 
 

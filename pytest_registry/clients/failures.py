@@ -87,7 +87,7 @@ def no_answer(asked: str, error: NoAnswer) -> TransferError:
     """The error where no answer came at all."""
     if error.sent:
         remedy = error.remedy or "look at the registry's log; it may have been stopped"
-        return ProtocolError(asked, error.happened, remedy)
+        return ProtocolError(asked, error.happened, remedy, section="transfer-failed")
     return TransferError(asked, error.happened, error.remedy)
 
 

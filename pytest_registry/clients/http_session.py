@@ -69,7 +69,9 @@ class RegistrySession(requests.Session):
         offered = {each.scheme: each for each in parse_challenges(_challenges(answer))}
         asked = f"get a token of {urlsplit(self.base_url).netloc}"
         if "bearer" not in offered:
-            raise Unsupported(asked, "it takes none", "use --registry-auth=bearer")
+            raise Unsupported(
+                asked, "it takes none", "use --registry-auth=bearer", section="no-tokens"
+            )
         header = self.bearer(offered["bearer"], scopes)
         if header is None:
             remedy = "check the user name and password"

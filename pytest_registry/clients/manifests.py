@@ -92,7 +92,7 @@ def delete_tag(session: Session, repository: str, tag: str) -> None:
         if error.status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED):
             raise
         remedy = "delete the manifest by digest, or use the embedded engine, which deletes tags"
-        raise Unsupported(error.asked, error.happened, remedy) from error
+        raise Unsupported(error.asked, error.happened, remedy, section="no-tag-deletion") from error
 
 
 def reference(session: Session, repository: str, target: str) -> str:
@@ -121,4 +121,4 @@ def _compare(content: bytes, expected: str, asked: str) -> None:
     found = digest_of(content, algorithm_of(expected))
     if found != expected:
         happened = f"the registry sent other content: its digest is {found}, not {expected}"
-        raise PullError(asked, happened, "push the image again")
+        raise PullError(asked, happened, "push the image again", section="other-content")

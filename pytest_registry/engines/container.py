@@ -121,6 +121,7 @@ class ContainerEngine:
                 f"start a registry container of {self._image}",
                 str(error),
                 f"see whether the image runs by itself: docker run --rm {self._image}",
+                section="engine-refuses",
             ) from error
 
     def _endpoint(self, birth: Birth, host: str, daemon_host: str) -> Endpoint:
@@ -149,6 +150,7 @@ class ContainerEngine:
                 "its address is known only when it runs, so that no certificate can name it",
                 "leave --registry-tls out, or run the tests' container in the engine's host network"
                 " (docker run --network=host)",
+                section="address-unknown",
             )
 
     def _run(self, birth: Birth) -> tuple[str, str]:

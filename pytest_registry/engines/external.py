@@ -39,9 +39,6 @@ PASSWORD = "PYTEST_REGISTRY_PASSWORD"  # noqa: S105 - the variable's name
 ANONYMOUS = Credentials("", "")
 """The account of a registry that asks for none."""
 
-SECTION = "no-registry"
-"""The part of the documentation's page "Troubleshooting"."""
-
 NO_REGISTRY = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 """Statuses at `/v2/` of what is none, or speaks TLS where it was not spoken to in TLS."""
 
@@ -185,9 +182,9 @@ def _reach(client: OciClient, deadline: float) -> float:
                 otherwise = "check --registry-url, and whether this machine may reach it"
                 remedy = lasting or error.remedy or otherwise
                 asked = f"reach the registry {client.host}"
-                unreachable = EngineUnavailable(asked, error.happened, remedy)
-                unreachable.section = SECTION
-                raise unreachable from error
+                raise EngineUnavailable(
+                    asked, error.happened, remedy, section="no-registry"
+                ) from error
             time.sleep(PAUSE)
 
 

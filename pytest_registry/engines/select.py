@@ -77,6 +77,7 @@ def _external(settings: Settings, reason: str) -> Engine:
             "use a registry that runs already",
             "nothing says where it is",
             "give --registry-url https://HOST[:PORT][/PREFIX]",
+            section="no-address",
         )
     return ExternalEngine(settings.url, reason)
 
@@ -94,6 +95,7 @@ def _container(settings: Settings, note_pull: NoteOfPull, reason: str) -> Engine
             f"find the registry image {settings.image}",
             f"the container engine answered: {error}",
             "see the engine's own log, or use --registry-engine=embedded",
+            section="no-registry-image",
         ) from error
     return ContainerEngine(client, image, detail, reason)
 
@@ -134,5 +136,6 @@ def _pull_first(
             f"the engine does not have it, and pulling it failed: {error.happened}",
             f"pull or load it before the run (docker pull {image}), name one that is at hand with"
             " --registry-image, or use --registry-engine=embedded",
+            section="no-registry-image",
         ) from error
     return first

@@ -134,7 +134,11 @@ class RemoteGate:
         except (OSError, http.client.HTTPException) as error:
             if (end := self._reach.find_end(asked)) is not None:
                 raise end from error
-            raise StateError(asked, str(error) or type(error).__name__) from error
+            raise StateError(
+                asked, str(error) or type(error).__name__, section="not-told"
+            ) from error
         if response.status >= HTTPStatus.BAD_REQUEST:
-            raise StateError(asked, f"it answered {response.status}: {text[:500]!r}")
+            raise StateError(
+                asked, f"it answered {response.status}: {text[:500]!r}", section="not-told"
+            )
         return text

@@ -43,7 +43,9 @@ class LayoutImage:
         except FileNotFoundError:
             raise missing(self.name, descriptor) from None
         except ValueError as error:
-            raise PullError(f"read {descriptor.digest} of {self.name}", str(error)) from None
+            raise PullError(
+                f"read {descriptor.digest} of {self.name}", str(error), section="other-content"
+            ) from None
 
     def open(self, descriptor: Descriptor) -> Readable:
         """A blob; whoever receives it compares it with the digest."""

@@ -74,7 +74,7 @@ class LayoutWriter:
         if checked and size != blob.size:
             self._path(blob.digest).unlink()
             happened = f"it holds {size} bytes, its descriptor says {blob.size}"
-            raise PullError(f"store blob {blob.digest}", happened)
+            raise PullError(f"store blob {blob.digest}", happened, section="other-content")
         return True
 
     def keep(self, manifest: Manifest) -> None:

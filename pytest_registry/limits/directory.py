@@ -75,4 +75,5 @@ def no_real_locks(directory: Path, error: OSError) -> StateError:
         f"lock files in {directory}",
         f"its file system has no working locks ({error})",
         "let XDG_RUNTIME_DIR or TMPDIR name a directory on a local file system",
+        section="no-locks",
     )

@@ -118,6 +118,7 @@ class SlotFiles:
                 f"take a slot in {self._directory}",
                 "its files were removed or replaced while they were in use",
                 "leave the directory alone while tests run, then run them again",
+                section="files-removed",
             )
 
 

@@ -22,9 +22,6 @@ ANSWER_TIMEOUT = 1.0
 """Seconds in which Redis must answer, or it counts as out of reach for the moment."""
 
 
-SECTION = "no-redis"
-"""The part of the documentation's page "Troubleshooting"."""
-
 LOGIN = "check PYTEST_REGISTRY_LIMITS_URL's user and password, and that they may run scripts"
 MISTRUST = (
     "name in PYTEST_REGISTRY_LIMITS_URL the file of the authority that made its certificate, and"
@@ -87,6 +84,7 @@ class Leases:
                 f"hold a slot for {lease:g} s after its last renewal",
                 f"a lease takes more than 0 and at most {LONGEST_LEASE:g} s",
                 "give another --registry-limits-lease",
+                section="no-redis",
             )
         _check(url)
         self.lease = lease
@@ -170,9 +168,9 @@ class Leases:
         return NoRedis(f"{self.where} {how} ({why})")
 
     def _refused(self, error: Exception, remedy: str = LOGIN) -> StateError:
-        refused = StateError(f"keep the limits in {self.where}", str(error), remedy)
-        refused.section = SECTION
-        return refused
+        return StateError(
+            f"keep the limits in {self.where}", str(error), remedy, section="no-redis"
+        )
 
 
 def _check(url: str) -> None:
@@ -187,6 +185,7 @@ def _check(url: str) -> None:
             "keep the limits in Redis",
             "its address cannot be taken apart",
             "percent-encode / # ? @ [ ] in its password, and give a port up to 65535",
+            section="no-redis",
         )
 
 
@@ -200,6 +199,7 @@ def _client(url: str, timeout: float) -> Any:
             f"keep the limits in Redis at {_where(url)}",
             "the redis package is not installed",
             "install pytest-registry[redis], or leave --registry-limits-url out",
+            section="no-redis",
         ) from None
     try:
         client = redis.Redis.from_url(
@@ -216,6 +216,7 @@ def _client(url: str, timeout: float) -> Any:
             f"keep the limits in Redis at {_where(url)}",
             f"the redis package does not take the address: {error}",
             "write it as redis.Redis.from_url() takes it",
+            section="no-redis",
         ) from error
     return client
 

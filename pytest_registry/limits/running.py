@@ -95,4 +95,5 @@ def put_inside(operation: RunningOperation) -> None:
                 "slots are taken in one order everywhere (pull before push, then by registry);"
                 " two operations that hold what the other one wants would wait for ever",
                 "take both at the beginning: with limits.pull(...), limits.push(...):",
+                section="slot-order",
             )

@@ -31,7 +31,7 @@ def write_report(path: Path, picture: Mapping[str, Any]) -> Path:
         path.write_text(page(picture, beside.name), encoding="utf-8")
         _replace(beside, json.dumps(picture, indent=1))
     except OSError as error:
-        raise StateError(f"write the report {path}", str(error)) from error
+        raise StateError(f"write the report {path}", str(error), section="cannot-write") from error
     return beside
 
 
@@ -54,6 +54,7 @@ def _refused(path: Path, beside: Path) -> StateError:
         f"write the report {path}",
         f"its data goes to {beside}, which is there and is not of a report",
         f"give another name than {path.name}, or move {beside.name} away",
+        section="cannot-write",
     )
 
 

@@ -65,7 +65,9 @@ def append(log: Path, record: OperationRecord) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        raise StateError(f"append to the event log {log}", str(error)) from error
+        raise StateError(
+            f"append to the event log {log}", str(error), section="cannot-write"
+        ) from error
 
 
 def read(log: Path) -> Iterator[OperationRecord]:

@@ -68,6 +68,7 @@ class Certificates:
                 "trustme is not installed",
                 "install it with pip install 'pytest-registry[tls]'; --registry-tls=off and, on the"
                 " embedded engine, every kind of login need no certificates",
+                section="no-trustme",
             ) from None
         secret_directory(self.directory)
         authority = trustme.CA(organization_name="pytest-registry, a run's own")

@@ -67,4 +67,5 @@ def _refused(asked: str, where: Path, error: OSError) -> StateError:
         asked,
         f"{error.strerror or error} in {where}",
         "make room there, or choose another directory with --registry-state-dir",
+        section="cannot-write",
     )

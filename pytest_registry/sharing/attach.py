@@ -169,4 +169,5 @@ def _on_another_machine(run: Run) -> Unsupported:
         f"the worker runs on {this_machine().partition('/')[0]},"
         f" the run was started on {run.machine.partition('/')[0]}, and they share no files",
         "start one pytest per host, or give all of them one registry that already runs",
+        section="other-host",
     )

@@ -47,6 +47,7 @@ def unwritable(path: Path, error: OSError) -> StateError:
         f"write the run's state file {path.name}",
         f"{error.strerror or error} in {path.parent}",
         "make room there, or choose another directory with --registry-state-dir",
+        section="cannot-write",
     )
 
 

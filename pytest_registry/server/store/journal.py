@@ -56,6 +56,7 @@ class FileJournal:
                 f"serve from {directory}",
                 "another registry is serving from that directory",
                 "stop it, or name another directory",
+                section="served-already",
             ) from None
         self._file = _open(self._path)
 
@@ -75,6 +76,7 @@ class FileJournal:
                         f"serve from {self._path.parent}",
                         f"line {number} of its journal is none that a registry wrote",
                         "name another directory",
+                        section="not-a-registrys",
                     ) from None
         self._rewrite(index)
 
@@ -113,6 +115,7 @@ def _check_ours(directory: Path) -> None:
             f"serve from {directory}",
             "it holds files and is no registry's directory",
             "name an empty or a new one",
+            section="not-a-registrys",
         )
 
 
