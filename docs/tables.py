@@ -42,7 +42,8 @@ def options() -> str:
 
 def _option(option: Option) -> str:
     value = "" if option.is_switch else f" {option.metavar}"
-    default = "" if option.default is None or option.is_switch else f" Default: `{option.default}`."
+    shown = option.default_shown
+    default = f" Default: `{shown}`." if shown else ""
     return (
         f"## `{option.flag}{value}`\n\n{option.help}{default}\n\n"
         f"Environment: `{option.env}`. Ini file: `{option.ini}`."

@@ -12,6 +12,7 @@ COMMANDS = {
     "serve": "pytest_registry.server.serve",
     "remove": "pytest_registry.sharing.removal",
     "sweep": "pytest_registry.sharing.sweep",
+    "explain": "pytest_registry.troubleshooting",
 }
 """A command's name and its module, which has HELP, add_arguments(parser) and run(arguments)."""
 

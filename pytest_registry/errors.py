@@ -43,7 +43,7 @@ class RegistryError(Exception):
         if self.remedy:
             lines.append(f"What to do: {self.remedy}")
         if self.section:
-            lines.append(f"Docs: troubleshooting#{self.section}")
+            lines.append(f"Docs: python -m pytest_registry explain {self.section}")
         if self.log:
             lines.append("The registry's last log lines:")
             lines.extend(f"  {line}" for line in self.log)

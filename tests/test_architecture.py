@@ -41,7 +41,7 @@ LAYERS = (
     ("values",),
     ("options",),
     ("oci", "security"),
-    ("errors",),
+    ("errors", "troubleshooting"),
 )
 # Parts that may know less than what lies below them.
 KNOWS_ONLY = {

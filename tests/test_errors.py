@@ -50,7 +50,7 @@ def test_a_message_has_the_question_the_answer_the_remedy_and_the_log_in_this_or
     assert str(error).splitlines() == [
         "could not start it: it ended",
         "What to do: look",
-        "Docs: troubleshooting#no-start",
+        "Docs: python -m pytest_registry explain no-start",
         "The registry's last log lines:",
         "  first",
         "  last",

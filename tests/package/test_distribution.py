@@ -68,8 +68,26 @@ def sources() -> set[str]:
     }
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(wheel: dict[str, bytes]) -> None:
-    assert {name for name in wheel if ".dist-info/" not in name} == sources()
+def test_the_wheel_holds_the_package_and_the_page_that_errors_name(
+    wheel: dict[str, bytes],
+) -> None:
+    page = "pytest_registry/troubleshooting.md"
+    assert {name for name in wheel if ".dist-info/" not in name} == {*sources(), page}
+    assert wheel[page] == (ROOT / "docs" / "troubleshooting.md").read_bytes()
+
+
+def test_who_installed_the_wheel_can_have_an_error_explained(built: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as archive:
+        archive.extractall(tmp_path)
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest_registry", "explain", "no-trustme"],
+        env={"PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert told.startswith("no-trustme: trustme is not installed")
 
 
 def test_the_wheel_is_marked_as_typed(wheel: dict[str, bytes]) -> None:
