@@ -33,11 +33,11 @@ from pytest_registry.sharing.attach import attach
 
 def test_attach(registry, request):
     run = member_of(request.config).run
-    attach(run)
+    attach(run, print)
     took = []
     for _ in range(20):
         began = time.perf_counter()
-        endpoint = attach(run)
+        endpoint = attach(run, print)
         took.append(time.perf_counter() - began)
     told = {"directory": str(run.directory), "took": took, "start": endpoint.start_seconds,
             "starts": [run.state.stat().st_mtime_ns, registry.url]}
