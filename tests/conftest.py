@@ -38,6 +38,9 @@ MARK = "LEFTOVER_OF_TEST"
 # Cleaning up may go on after a run has ended: the engine removes containers on its own.
 SETTLED_WITHIN_SECONDS = 10.0
 
+FIGURE = "figure"
+"""The name of a recorded property that is printed after the run."""
+
 OUTSIDE = ("PYTEST_REGISTRY_", "PYTEST_XDIST_")
 
 Snapshot = frozenset[str]
@@ -99,6 +102,14 @@ def require_engine() -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI must not skip engine tests: {reason}", pytrace=False)
         pytest.skip(reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests have recorded, also those of xdist's workers."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    for name, value in [each for report in reports for each in report.user_properties]:
+        if name == FIGURE:
+            terminalreporter.write_line(str(value))
 
 
 @pytest.hookimpl(tryfirst=True)

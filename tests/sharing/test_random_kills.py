@@ -9,12 +9,14 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.conftest import FIGURE
 
 if TYPE_CHECKING:
     from tests.sharing.conftest import Place, Process, PytestRun
@@ -161,7 +163,9 @@ def wait(run: PytestRun, seconds: float, *, until_started: bool = False) -> None
 
 
 def test_nothing_is_left_after_a_hundred_random_kills(
-    place: Place, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    place: Place,
+    request: pytest.FixtureRequest,
+    record_property: Callable[[str, object], None],
 ) -> None:
     """The environment's KILL_SEED makes the same choices again, though not the same moments."""
     seed = int(os.environ.get("KILL_SEED", str(random.randrange(10**6))))
@@ -181,9 +185,8 @@ def test_nothing_is_left_after_a_hundred_random_kills(
     with ThreadPoolExecutor(AT_ONCE) as threads:
         for thread in [threads.submit(keep_killing) for _ in range(AT_ONCE)]:
             thread.result()
-    with capsys.disabled():
-        roles = ", ".join(f"{tally.roles[role]} {role}s" for role in ROLES)
-        print(f"\nseed {seed}: killed {roles} in {tally.runs} runs")
-        print(f"leftovers after {tally.kills} kills: {len(tally.left)}")
+    roles = ", ".join(f"{tally.roles[role]} {role}s" for role in ROLES)
+    record_property(FIGURE, f"seed {seed}: killed {roles} in {tally.runs} runs")
+    record_property(FIGURE, f"leftovers after {tally.kills} kills: {len(tally.left)}")
     assert not tally.left, "\n\n".join(tally.left)
     assert sum(tally.roles[role] for role in ROLES) == KILLS
