@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_registry.errors import OptionError
+from pytest_registry.report import selector
 
 
 def never(_value: object) -> bool:
@@ -87,7 +88,7 @@ def given_of(owner: Any) -> Iterator[tuple[str, Any]]:
 def refused(what: str, given: object, accepted: str) -> OptionError:
     """The error for something that a test asked for and that cannot be."""
     shown = without_secrets(given) if isinstance(given, str) else given
-    return OptionError(f"use {shown!r} as {what}", "it cannot be carried out", f"give {accepted}")
+    return selector.refused(what, shown, accepted)
 
 
 def without_secrets(text: str) -> str:
