@@ -13,8 +13,8 @@ from pytest_registry.errors import ImageNotFound, RegistryEnded, RegistryError
 from pytest_registry.images.image import Image
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import Operation
-from pytest_registry.oci.names import check_tag
 from pytest_registry.oci.namespace import Namespace
+from pytest_registry.oci.reference import check_tag
 from pytest_registry.security.credentials import Credentials
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import EngineUnavailable, ImageNotFound, Unsupported
 from pytest_registry.images.image import Image
 from pytest_registry.limits.operations import Limits
-from pytest_registry.oci.names import Reference, check_repository, check_tag, in_hub_library
+from pytest_registry.oci.reference import Reference, check_repository, check_tag, in_hub_library
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.watch import Watch, Watched
 

@@ -171,7 +171,7 @@ def text(given: str) -> str:
 def image_name(given: str) -> str:
     """Take an image's name as the docker command does, or its id."""
     from pytest_registry.errors import InvalidReference
-    from pytest_registry.oci.names import Reference
+    from pytest_registry.oci.reference import Reference
 
     try:
         Reference.parse(given.strip())
@@ -182,7 +182,7 @@ def image_name(given: str) -> str:
 
 def registry_host(given: str) -> str:
     """Take a registry's host name as it stands in a reference."""
-    from pytest_registry.oci.names import is_host
+    from pytest_registry.oci.reference import is_host
 
     if not is_host(given.strip()):
         raise ValueError("a registry's HOST[:PORT], without a scheme or path")
@@ -191,7 +191,8 @@ def registry_host(given: str) -> str:
 
 def registry_url(given: str) -> str:
     """Take the address of a registry that runs already, with a prefix for what is pushed there."""
-    from pytest_registry.oci.names import is_host, is_repository, split_address
+    from pytest_registry.oci.names import is_repository
+    from pytest_registry.oci.reference import is_host, split_address
 
     accepted = ValueError(
         "http or https://HOST[:PORT][/PREFIX] without a user name (it and the password are"
@@ -215,7 +216,7 @@ def registry_url(given: str) -> str:
 
 def limits_url(given: str) -> str:
     """Take the address of a Redis as the redis package does."""
-    from pytest_registry.oci.names import split_address
+    from pytest_registry.oci.reference import split_address
 
     accepted = (
         "redis://HOST[:PORT][/DB], rediss://... for TLS, or unix://PATH; in a password / # ? @ [ ]"

@@ -11,7 +11,7 @@ from pytest_registry.clients.engine_words import fail
 from pytest_registry.errors import EngineUnavailable, PullError, PushError, RegistryError
 from pytest_registry.images.image import Image
 from pytest_registry.limits.policy import OperationLimits
-from pytest_registry.oci.names import Reference
+from pytest_registry.oci.reference import Reference
 
 TIMEOUT = 600.0
 """Seconds that a command may take."""

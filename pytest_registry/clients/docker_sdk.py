@@ -30,7 +30,7 @@ from pytest_registry.errors import (
     TransferError,
 )
 from pytest_registry.limits.policy import Kind, OperationLimits
-from pytest_registry.oci.names import Reference
+from pytest_registry.oci.reference import Reference
 from pytest_registry.report.progress import Bar, shown
 from pytest_registry.security.credentials import Credentials
 

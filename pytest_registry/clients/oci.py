@@ -28,8 +28,9 @@ from pytest_registry.limits.policy import Operation, OperationLimits, Unlimited
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import OCTET_STREAM
-from pytest_registry.oci.names import check_tag, is_digest
+from pytest_registry.oci.names import is_digest
 from pytest_registry.oci.namespace import WHOLE, Namespace
+from pytest_registry.oci.reference import check_tag
 from pytest_registry.report.progress import shown
 from pytest_registry.security.credentials import Credentials
 

@@ -16,7 +16,7 @@ from pytest_registry.clients.http import Answer, Body, NoAnswer, Transport, is_l
 from pytest_registry.clients.retries import Pace, RetryPolicy
 from pytest_registry.clients.tokens import Authorizer, Scopes
 from pytest_registry.errors import OptionError, ProtocolError
-from pytest_registry.oci.names import DOCKER_HUB, normal_registry
+from pytest_registry.oci.reference import DOCKER_HUB, normal_registry
 from pytest_registry.security.credentials import Credentials
 
 HUB_HOST = "registry-1.docker.io"

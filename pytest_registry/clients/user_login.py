@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pytest_registry.oci.names import DOCKER_HUB, normal_registry
+from pytest_registry.oci.reference import DOCKER_HUB, normal_registry
 from pytest_registry.security.credentials import Credentials
 
 HUB_KEY = "https://index.docker.io/v1/"

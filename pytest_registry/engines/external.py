@@ -26,8 +26,8 @@ from pytest_registry.errors import (
     RegistryError,
     TransferError,
 )
-from pytest_registry.oci.names import normal_registry
 from pytest_registry.oci.namespace import WHOLE, Namespace
+from pytest_registry.oci.reference import normal_registry
 from pytest_registry.security.credentials import Credentials
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pytest_registry.errors import (
     RegistryError,
     Unsupported,
 )
-from pytest_registry.oci.names import Reference, in_hub_library
+from pytest_registry.oci.reference import Reference, in_hub_library
 from pytest_registry.settings import Settings
 
 if TYPE_CHECKING:

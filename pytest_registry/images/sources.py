@@ -15,7 +15,7 @@ from pytest_registry.images.layout_writer import INDEX_FILE
 from pytest_registry.images.platform import OnePlatform, Platform
 from pytest_registry.images.source import ImageSource
 from pytest_registry.images.upstream import RegistryImage, RegistryReader
-from pytest_registry.oci.names import DOCKER_HUB, Reference
+from pytest_registry.oci.reference import DOCKER_HUB, Reference
 
 
 class Connect(Protocol):

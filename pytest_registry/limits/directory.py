@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pytest_registry.errors import StateError
 from pytest_registry.limits.slots import Slots
-from pytest_registry.oci.names import normal_registry
+from pytest_registry.oci.reference import normal_registry
 from pytest_registry.security.files import own_directory
 
 

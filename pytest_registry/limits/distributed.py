@@ -20,7 +20,7 @@ from pytest_registry.limits.directory import LimitWarning
 from pytest_registry.limits.leases import Answer, Entry, Leases, NoRedis, clock
 from pytest_registry.limits.policy import Kind
 from pytest_registry.limits.slots import Event, Holder
-from pytest_registry.oci.names import normal_registry
+from pytest_registry.oci.reference import normal_registry
 
 LATEST = 5.0
 """Seconds until a waiter asks again though nobody woke it."""

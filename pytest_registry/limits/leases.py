@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pytest_registry.errors import OptionError, StateError
 from pytest_registry.limits.policy import Kind
 from pytest_registry.limits.script import SCRIPT
-from pytest_registry.oci.names import split_address
+from pytest_registry.oci.reference import split_address
 from pytest_registry.options import LONGEST_LEASE
 
 Role = Literal["waiting", "held", "gone"]

@@ -1,9 +1,7 @@
 """Descriptors (OCI image-spec, descriptor.md)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pytest_registry.oci.names import digest_of, is_digest
 
@@ -23,12 +21,12 @@ class Descriptor(NamedTuple):
     extra: Mapping[str, Any] = _NO_EXTRA
 
     @classmethod
-    def of(cls, content: bytes, media_type: str, **extra: Any) -> Descriptor:
+    def of(cls, content: bytes, media_type: str, **extra: Any) -> Self:
         """The descriptor of `content`."""
         return cls(media_type, digest_of(content), len(content), extra)
 
     @classmethod
-    def from_json(cls, value: object) -> Descriptor:
+    def from_json(cls, value: object) -> Self:
         """Read a descriptor from decoded JSON; raises ValueError where it is none."""
         if not isinstance(value, dict):
             raise ValueError(f"a descriptor is an object, not {type(value).__name__}")

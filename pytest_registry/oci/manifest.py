@@ -1,10 +1,8 @@
 """Image manifests and indexes (OCI image-spec, manifest.md and image-index.md)."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.media_types import INDEXES, MANIFESTS
@@ -51,7 +49,7 @@ class Manifest(NamedTuple):
         return Descriptor(self.media_type, self.digest, len(self.content))
 
     @classmethod
-    def parse(cls, content: bytes, media_type: str) -> Manifest:
+    def parse(cls, content: bytes, media_type: str) -> Self:
         """Read a manifest or index; raises ValueError that says what is wrong.
 
         `media_type` is the Content-Type it came with. Media types that are neither manifest nor
@@ -73,7 +71,7 @@ class Manifest(NamedTuple):
         return cls(media_type, content)
 
     @classmethod
-    def _image(cls, content: bytes, media_type: str, value: dict[str, Any]) -> Manifest:
+    def _image(cls, content: bytes, media_type: str, value: dict[str, Any]) -> Self:
         return cls(
             media_type,
             content,
@@ -83,7 +81,7 @@ class Manifest(NamedTuple):
         )
 
     @classmethod
-    def _index(cls, content: bytes, media_type: str, value: dict[str, Any]) -> Manifest:
+    def _index(cls, content: bytes, media_type: str, value: dict[str, Any]) -> Self:
         return cls(
             media_type, content, manifests=_descriptors(value, "manifests"), **_common(value)
         )

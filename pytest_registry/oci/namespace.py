@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pytest_registry.oci.names import check_repository
+from pytest_registry.oci.reference import check_repository
 
 
 @dataclass(frozen=True, slots=True)

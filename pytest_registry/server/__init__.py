@@ -6,7 +6,9 @@ nouns, functions from request to response that know nothing of sockets. `applica
 them, `connection` speaks HTTP, `server` owns the socket and the threads, `store` holds the content.
 
 Its data are named tuples, here and in `oci`: a frozen data class takes six times as long to make,
-and the module `dataclasses` a tenth of the server's start.
+and the module `dataclasses` a tenth of the server's start. Modules that define some do without
+`from __future__ import annotations`: typing would compile the text of every field again, 3 ms in
+all. Paths are text below `store`, for pathlib takes 4 ms to import.
 """
 
 from pytest_registry.server.authentication import Account, Authenticator, Challenge

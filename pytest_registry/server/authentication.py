@@ -3,8 +3,6 @@
 `bearer.py` is the other scheme. Both implement `Authenticator`; nothing else knows of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -51,25 +49,25 @@ class Authenticator(Protocol):
     It is asked before the request is answered, for every route but the public ones.
     """
 
-    def authenticate(self, request: Request) -> Account | Challenge | None:
+    def authenticate(self, request: "Request") -> Account | Challenge | None:
         """The account, a challenge to refuse with, or None: anybody may do everything."""
 
 
 class OpenToAll:
     """No accounts: everybody may do everything."""
 
-    def authenticate(self, request: Request) -> None:
+    def authenticate(self, request: "Request") -> None:
         """Nobody is asked who they are."""
 
 
 class Basic:
     """Accounts by HTTP Basic authentication (RFC 7617), each within its rights."""
 
-    def __init__(self, accounts: Accounts) -> None:
+    def __init__(self, accounts: "Accounts") -> None:
         self._accounts = accounts
         self._challenge = Challenge(f'Basic realm="{REALM}", charset="UTF-8"')
 
-    def authenticate(self, request: Request) -> Account | Challenge:
+    def authenticate(self, request: "Request") -> Account | Challenge:
         """Compare in constant time, so that an answer's delay tells nothing of the password."""
         import hmac  # loads OpenSSL, as digests do
 
@@ -91,5 +89,5 @@ class Basic:
         return proved
 
 
-def _may_pull(known: Known) -> MayPull:
+def _may_pull(known: "Known") -> MayPull:
     return lambda repository: "pull" in known.actions_on(repository)

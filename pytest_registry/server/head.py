@@ -5,8 +5,6 @@ request, and 20 ms of the start. It is stricter than that one: what two servers 
 ways (obsolete line folding, spaces before a colon, two lengths) is refused.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

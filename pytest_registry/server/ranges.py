@@ -1,7 +1,5 @@
 """Byte ranges: which part of a blob is wanted, and where a chunk of an upload belongs."""
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

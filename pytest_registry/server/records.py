@@ -1,7 +1,5 @@
 """What is told about a finished request: plain data, without secrets."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -1,10 +1,8 @@
 """What a handler returns. It knows nothing of sockets; `connection.py` writes it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
     import socket
@@ -62,7 +60,7 @@ class Response(NamedTuple):
         """Bytes of the body."""
         return len(self.body) if isinstance(self.body, bytes) else self.body.length
 
-    def with_(self, headers: Mapping[str, str]) -> Response:
+    def with_(self, headers: Mapping[str, str]) -> Self:
         """The same response with more headers."""
         return self._replace(headers={**self.headers, **headers}) if headers else self
 

@@ -1,13 +1,11 @@
 """The route table ("Endpoints"): which handler answers which method on which path."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import NamedTuple
 
 from pytest_registry.oci.names import is_repository
-from pytest_registry.server import base, blobs, catalog, manifests, referrers, tags, uploads
 from pytest_registry.server.errors import ApiError, Code
 from pytest_registry.server.request import Request
 from pytest_registry.server.response import Response
@@ -30,31 +28,41 @@ class Route(NamedTuple):
     handler: Handler
 
 
+def _of(noun: str, name: str) -> Handler:
+    """A noun's handler. It is imported with the first request for it, for a start needs none."""
+
+    def handle(store: Store, request: Request) -> Response:
+        handler: Handler = getattr(import_module(f"pytest_registry.server.{noun}"), name)
+        return handler(store, request)
+
+    return handle
+
+
 _UPLOADS = "/v2/<name>/blobs/uploads/"
 _UPLOAD = "/v2/<name>/blobs/uploads/<reference>"
 _BLOB = "/v2/<name>/blobs/<reference>"
 _MANIFEST = "/v2/<name>/manifests/<reference>"
 
 ROUTES = (
-    Route("end-3", "GET", _MANIFEST, "manifest", manifests.get),
-    Route("end-3", "HEAD", _MANIFEST, "manifest", manifests.head),
-    Route("end-7a end-7b", "PUT", _MANIFEST, "manifest", manifests.put),
-    Route("end-9", "DELETE", _MANIFEST, "manifest", manifests.delete),
-    Route("end-4a end-4b end-4c end-11", "POST", _UPLOADS, "upload", uploads.start),
-    Route("end-5", "PATCH", _UPLOAD, "upload", uploads.append),
-    Route("end-6", "PUT", _UPLOAD, "upload", uploads.finish),
-    Route("end-13", "GET", _UPLOAD, "upload", uploads.status),
-    Route("end-14", "DELETE", _UPLOAD, "upload", uploads.cancel),
-    Route("end-2", "GET", _BLOB, "blob", blobs.get),
-    Route("end-2", "HEAD", _BLOB, "blob", blobs.head),
-    Route("end-10", "DELETE", _BLOB, "blob", blobs.delete),
-    Route("end-8a end-8b", "GET", "/v2/<name>/tags/list", "tags", tags.list_tags),
+    Route("end-3", "GET", _MANIFEST, "manifest", _of("manifests", "get")),
+    Route("end-3", "HEAD", _MANIFEST, "manifest", _of("manifests", "head")),
+    Route("end-7a end-7b", "PUT", _MANIFEST, "manifest", _of("manifests", "put")),
+    Route("end-9", "DELETE", _MANIFEST, "manifest", _of("manifests", "delete")),
+    Route("end-4a end-4b end-4c end-11", "POST", _UPLOADS, "upload", _of("uploads", "start")),
+    Route("end-5", "PATCH", _UPLOAD, "upload", _of("uploads", "append")),
+    Route("end-6", "PUT", _UPLOAD, "upload", _of("uploads", "finish")),
+    Route("end-13", "GET", _UPLOAD, "upload", _of("uploads", "status")),
+    Route("end-14", "DELETE", _UPLOAD, "upload", _of("uploads", "cancel")),
+    Route("end-2", "GET", _BLOB, "blob", _of("blobs", "get")),
+    Route("end-2", "HEAD", _BLOB, "blob", _of("blobs", "head")),
+    Route("end-10", "DELETE", _BLOB, "blob", _of("blobs", "delete")),
+    Route("end-8a end-8b", "GET", "/v2/<name>/tags/list", "tags", _of("tags", "list_tags")),
     Route(
         "end-12a end-12b", "GET", "/v2/<name>/referrers/<reference>", "referrers",
-        referrers.list_referrers,
+        _of("referrers", "list_referrers"),
     ),
-    Route("end-1", "GET", "/v2/", "base", base.check),
-    Route("", "GET", "/v2/_catalog", "catalog", catalog.list_repositories),
+    Route("end-1", "GET", "/v2/", "base", _of("base", "check")),
+    Route("", "GET", "/v2/_catalog", "catalog", _of("catalog", "list_repositories")),
 )  # fmt: skip
 
 PUBLIC_ROUTES = frozenset({"token"})

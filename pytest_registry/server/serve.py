@@ -6,7 +6,6 @@ import argparse
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_registry.errors import StateError
@@ -31,12 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--username", metavar="NAME", help="ask for this account (default: anybody may do anything)"
     )
     add("--password", metavar="TEXT", help=f"its password; better in ${PASSWORD_VARIABLE}")
-    add("--storage", type=Path, metavar="DIR", help="keep the content there (default: in memory)")
-    add("--tls-certificate", type=Path, metavar="FILE", help="speak TLS with this PEM certificate")
-    add("--tls-key", type=Path, metavar="FILE", help="its key (default: in the same file)")
-    add(
-        "--tls-client-ca", type=Path, metavar="FILE", help="ask clients for certificates of this CA"
-    )
+    add("--storage", metavar="DIR", help="keep the content there (default: in memory)")
+    add("--tls-certificate", metavar="FILE", help="speak TLS with this PEM certificate")
+    add("--tls-key", metavar="FILE", help="its key (default: in the same file)")
+    add("--tls-client-ca", metavar="FILE", help="ask clients for certificates of this CA")
     add("--log", action="store_true", help="write a line for every request to standard error")
 
 

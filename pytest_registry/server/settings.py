@@ -1,9 +1,7 @@
 """How an embedded registry is served."""
 
-from __future__ import annotations
-
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_registry.server.authentication import Authenticator, Basic, OpenToAll
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_registry.security.credentials import Credentials
     from pytest_registry.server.routes import Route
 
+StrPath = str | os.PathLike[str]
 Proceed = Callable[[Request], Response]
 Interceptor = Callable[[Request, Proceed], Response]
 """Stands before every handler: answers itself, or calls `proceed` and may change its answer. The
@@ -42,13 +41,13 @@ class ServerSettings(NamedTuple):
 
     host: str = "127.0.0.1"
     port: int = 0
-    storage: Path | None = None
-    credentials: Credentials | None = None
+    storage: StrPath | None = None
+    credentials: "Credentials | None" = None
     authenticator: Authenticator | None = None
-    routes: Sequence[Route] | None = None
-    certificate: Path | None = None
-    key: Path | None = None
-    client_ca: Path | None = None
+    routes: "Sequence[Route] | None" = None
+    certificate: StrPath | None = None
+    key: StrPath | None = None
+    client_ca: StrPath | None = None
     timeout: float = 120.0
     upload_timeout: float = 3600.0
     observer: Callable[[RequestRecord], None] | None = None
@@ -71,7 +70,7 @@ class ServerSettings(NamedTuple):
 
         return Basic(accounts.FixedAccounts((accounts.Account.of_everything(self.credentials),)))
 
-    def endpoints(self) -> Sequence[Route]:
+    def endpoints(self) -> "Sequence[Route]":
         """The route table that these settings ask for."""
         from pytest_registry.server.routes import ROUTES
 

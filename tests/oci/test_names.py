@@ -10,17 +10,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_registry.errors import InvalidReference
-from pytest_registry.oci.names import (
-    DIGEST_LENGTHS,
+from pytest_registry.oci.names import DIGEST_LENGTHS, digest_of, is_digest, is_repository, is_tag
+from pytest_registry.oci.reference import (
     Reference,
     check_repository,
     check_tag,
-    digest_of,
     in_hub_library,
-    is_digest,
     is_host,
-    is_repository,
-    is_tag,
     normal_registry,
 )
 

@@ -6,13 +6,13 @@ registry of a test run need not survive the machine, and a killed process loses 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
-from pathlib import Path
 
 from pytest_registry.oci.names import is_digest
 from pytest_registry.server.body import BLOCK
@@ -54,14 +54,14 @@ class DiskPartial:
         if self.size == 0:
             FileIO(self._path, "a").close()
         try:
-            os.replace(self._path, target)  # noqa: PTH105 - paths are text here, for speed
+            os.replace(self._path, target)
         except FileNotFoundError:
-            Path(target).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.replace(self._path, target)  # noqa: PTH105
+            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+            os.replace(self._path, target)
 
     def discard(self) -> None:
         """Delete the file."""
-        Path(self._path).unlink(missing_ok=True)
+        _unlink(self._path)
 
 
 class FileContent:
@@ -96,11 +96,11 @@ class FileContent:
 class DiskContents:
     """Contents below a directory."""
 
-    def __init__(self, directory: Path) -> None:
-        self._whole = directory / "blobs"
-        self._partial = directory / "uploads"
+    def __init__(self, directory: str) -> None:
+        self._whole = f"{directory}/blobs"
+        self._partial = f"{directory}/uploads"
         for each in (self._whole, self._partial):
-            each.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.makedirs(each, mode=0o700, exist_ok=True)
 
     def begin(self, name: str) -> DiskPartial:
         """Nothing is created before the first byte (or the end) comes."""
@@ -116,24 +116,40 @@ class DiskContents:
 
     def remove(self, digest: str) -> None:
         """Unlink the file; who reads it still has it."""
-        Path(self._path(digest)).unlink(missing_ok=True)
+        _unlink(self._path(digest))
 
     def retain(self, digests: set[str]) -> None:
         """Clear up after a server that was killed. Only files of names that we give are deleted."""
-        for path in self._whole.glob("*/*/*"):
-            digest = f"{path.parts[-3]}:{path.name}"
-            ours = is_digest(digest) and str(path) == self._path(digest) and path.is_file()
-            if ours and digest not in digests:
-                path.unlink()
+        for algorithm in _entries(self._whole):
+            for beginning in _entries(algorithm.path):
+                for file in _entries(beginning.path):
+                    digest = f"{algorithm.name}:{file.name}"
+                    ours = is_digest(digest) and file.path == self._path(digest)
+                    if ours and file.is_file() and digest not in digests:
+                        os.unlink(file)
         self.close()
 
     def close(self) -> None:
         """Clear the directory of uploads of what is received there."""
-        for path in self._partial.iterdir():
-            if _PARTIAL.fullmatch(path.name) and path.is_file():
-                path.unlink(missing_ok=True)
+        for file in _entries(self._partial):
+            if _PARTIAL.fullmatch(file.name) and file.is_file():
+                _unlink(file.path)
 
     def _path(self, digest: str) -> str:
         # A digest was matched against its grammar before: it holds no slash and no dot.
         algorithm, _, encoded = digest.partition(":")
         return f"{self._whole}/{algorithm}/{encoded[:2]}/{encoded}"
+
+
+def _entries(directory: str) -> list[os.DirEntry[str]]:
+    """What is in a directory, nothing if there is none."""
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

@@ -3,8 +3,6 @@
 The index changes by events only. A journal that keeps the events can therefore build it again.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 from pytest_registry.errors import StateError
@@ -44,10 +44,11 @@ class FileJournal:
     of it is touched then.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: str) -> None:
         _check_ours(directory)
-        self._path = directory / "journal"
-        self._lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._directory = directory
+        self._path = f"{directory}/journal"
+        self._lock = os.open(f"{directory}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -65,7 +66,7 @@ class FileJournal:
 
         Raises StateError, and leaves the file as it is, if it is no journal of ours.
         """
-        with self._path.open(encoding="utf-8", errors="replace") as lines:
+        with open(self._path, encoding="utf-8", errors="replace") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.endswith("\n") and line.startswith(_BEGINNING[: len(line)]):
                     break  # the server was killed while it wrote this, the last line
@@ -73,7 +74,7 @@ class FileJournal:
                     _apply(index, line)
                 except (ValueError, TypeError, KeyError, RecursionError):
                     raise StateError(
-                        f"serve from {self._path.parent}",
+                        f"serve from {self._directory}",
                         f"line {number} of its journal is none that a registry wrote",
                         "name another directory",
                         section="not-a-registrys",
@@ -96,19 +97,20 @@ class FileJournal:
         os.close(self._lock)
 
     def _rewrite(self, index: Index) -> None:
-        shorter = self._path.with_suffix(".new")
-        shorter.unlink(missing_ok=True)
+        shorter = f"{self._path}.new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(shorter)
         file = _open(shorter)
         for event in index.events():
             _write_whole(file, _line([event]))
-        shorter.replace(self._path)
+        os.replace(shorter, self._path)
         os.close(self._file)
         self._file = file
 
 
-def _check_ours(directory: Path) -> None:
+def _check_ours(directory: str) -> None:
     """Refuse what others have put there: what no journal names is deleted from a store."""
-    names = {path.name for path in directory.iterdir()}
+    names = set(os.listdir(directory))
     # A server that was killed at once has left its lock alone.
     if not {"lock", "journal"} <= names and names - {"lock"}:
         raise StateError(
@@ -127,7 +129,7 @@ def _apply(index: Index, line: str) -> None:
         index.apply(tuple(event))
 
 
-def _open(path: Path) -> int:
+def _open(path: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 

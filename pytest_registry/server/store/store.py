@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
 from pytest_registry.server.store.contents import Contents, StoredContent
 from pytest_registry.server.store.disk import DiskContents
@@ -164,7 +164,7 @@ class Store:
             self._contents.remove(digest)
 
 
-def open_store(directory: Path | None, upload_timeout: float) -> Store:
+def open_store(directory: str | os.PathLike[str] | None, upload_timeout: float) -> Store:
     """The store in a directory, with what it held when it was closed; in memory for None.
 
     Raises StateError if another server uses the directory, or if it is no store of ours.
@@ -172,11 +172,12 @@ def open_store(directory: Path | None, upload_timeout: float) -> Store:
     index = Index()
     if directory is None:
         return Store(MemoryContents(), NoJournal(), index, upload_timeout)
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    journal = FileJournal(directory)
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    path = os.fspath(directory)
+    journal = FileJournal(path)
     try:
         journal.replay(index)
-        contents = DiskContents(directory)
+        contents = DiskContents(path)
         contents.retain(index.digests)
     except BaseException:
         journal.close()
