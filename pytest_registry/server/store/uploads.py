@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 
 from pytest_registry.oci.names import algorithm_of
-from pytest_registry.server.body import BLOCK, Body
-from pytest_registry.server.store.contents import Contents, Partial
+from pytest_registry.server.body import Body
+from pytest_registry.server.store.contents import Contents, Partial, Write
+from pytest_registry.server.store.hashing import Hashing, InTurn, hashing
+
+SMALL = 1024 * 1024
+"""Bytes of a body that are not worth a second thread."""
 
 
 class Upload:
@@ -49,12 +54,24 @@ class Upload:
 
         Raises ApiError if the body breaks off and OSError on a full disk.
         """
-        buffer = memoryview(bytearray(BLOCK))
         with self.partial.appending() as write:
-            while (count := body.read_into(buffer)) and not self.ended:
-                write(buffer[:count])
-                self._hash.update(buffer[:count])
-                self.touched = time.monotonic()
+            if self._receive(body, write, InTurn(self._hash), most=SMALL):
+                with hashing(self._hash) as beside:
+                    self._receive(body, write, beside)
+
+    def _receive(self, body: Body, write: Write, hashed: Hashing, most: int = sys.maxsize) -> bool:
+        """Append `most` bytes or, in whole blocks, a little more; whether others may follow."""
+        taken = 0
+        while taken < most:
+            buffer = hashed.buffer()
+            count = body.read_into(buffer)
+            if not count or self.ended:
+                return False
+            write(buffer[:count])
+            hashed.add(count)
+            taken += count
+            self.touched = time.monotonic()
+        return True
 
     def digest(self, algorithm: str) -> str:
         """The digest of what was received."""
