@@ -7,6 +7,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from pytest_registry.server.application import Application
 from pytest_registry.server.body import Body, ChunkedBody, SizedBody, skip
@@ -17,6 +18,9 @@ from pytest_registry.server.records import RequestRecord
 from pytest_registry.server.request import Request, unquote
 from pytest_registry.server.response import NO_ANSWER, Content, End, Response, SendTo
 from pytest_registry.server.stream import ByteStream, LineTooLong, NotHttp
+
+if TYPE_CHECKING:
+    from pytest_registry.server.tls_socket import TlsSocket
 
 Report = Callable[[RequestRecord], None]
 
@@ -37,7 +41,7 @@ class Connection:
     def __init__(
         self,
         *,
-        accepted: socket.socket,
+        transport: socket.socket | TlsSocket,
         client: str,
         own_url: str,
         application: Application,
@@ -46,13 +50,13 @@ class Connection:
         report: Report | None,
         log: Callable[[str], None],  # raises nothing
     ) -> None:
-        self._socket = accepted
+        self._transport = transport
         self._client = client
         self._own_url = own_url
         self._application = application
         self._report = report
         self._log = log
-        self._stream = ByteStream(accepted, timeout)
+        self._stream = ByteStream(transport, timeout)
         self._clock = clock
         self._awaits_continue = False
         self._sent = 0
@@ -122,7 +126,7 @@ class Connection:
         """Say that the body is wanted, when it is first read (RFC 9110, section 10.1.1)."""
         if self._awaits_continue:
             self._awaits_continue = False
-            self._socket.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._transport.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _can_drain(self, body: Body) -> bool:
         """Whether what is unread of the body is little enough to keep the connection."""
@@ -144,11 +148,11 @@ class Connection:
         head = self._head(response, keep, version)
         if head_only or status in _NO_BODY:
             self._tell()
-            self._socket.sendall(head)
+            self._transport.sendall(head)
         elif isinstance(body, bytes):
             self._sent = len(body)
             self._tell()
-            self._socket.sendall(head + body)
+            self._transport.sendall(head + body)
         else:
             self._stream_out(head, body)
 
@@ -156,7 +160,7 @@ class Connection:
         length = body.length
         if length == 0:
             self._tell()
-        self._socket.sendall(head)
+        self._transport.sendall(head)
         for count in self._parts(body):
             self._sent += count
             if self._sent >= length:
@@ -165,13 +169,12 @@ class Connection:
     def _parts(self, body: Content) -> Iterator[int]:
         """Send a body part by part, each one's size being told before it goes."""
         send_to: SendTo | None = getattr(body, "send_to", None)
-        # Told by a method, without `ssl`: a server that speaks no TLS never imports it.
-        if send_to is not None and not hasattr(self._socket, "cipher"):
-            yield from send_to(self._socket)
+        if send_to is not None and isinstance(self._transport, socket.socket):
+            yield from send_to(self._transport)
             return
         for block in self._blocks(body):
             yield len(block)
-            self._socket.sendall(block)
+            self._transport.sendall(block)
 
     def _blocks(self, body: Content) -> Iterator[bytes | memoryview]:
         """A body's blocks; what cannot be read is our own failure, and cuts the answer off."""
@@ -196,7 +199,7 @@ class Connection:
 
     def _reset(self) -> None:
         """Have the socket reset when it is closed, which is at once."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raise ConnectionAbortedError
 
     def _linger(self) -> None:
@@ -205,10 +208,10 @@ class Connection:
         A socket that is closed with unread bytes resets the connection, and the reset can overtake
         the answer: a client that still sends a refused body would never learn why.
         """
-        self._socket.shutdown(socket.SHUT_WR)
-        self._socket.settimeout(_LINGER_SECONDS)
+        self._transport.shutdown(socket.SHUT_WR)
+        self._transport.settimeout(_LINGER_SECONDS)
         end = time.monotonic() + _LINGER_TOTAL_SECONDS
-        while time.monotonic() < end and self._socket.recv(_LINGER_BLOCK):
+        while time.monotonic() < end and self._transport.recv(_LINGER_BLOCK):
             pass
 
     def _tell(self) -> None:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pytest_registry.server.application import Application
 from pytest_registry.server.clock import Clock
@@ -24,6 +24,9 @@ from pytest_registry.server.records import RequestRecord
 from pytest_registry.server.settings import ServerSettings
 from pytest_registry.server.store.store import open_store
 from pytest_registry.server.tls import server_context
+
+if TYPE_CHECKING:
+    from pytest_registry.server.tls_socket import TlsSocket
 
 _BACKLOG = 1024
 _CLOSE_SECONDS = 5.0
@@ -146,21 +149,20 @@ class RegistryServer:
 
     def _serve(self, accepted: socket.socket, client: str) -> None:
         """One connection's thread."""
-        me = threading.current_thread()
         try:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            transport: socket.socket | TlsSocket = accepted
             if self._tls is None:
                 _let_kernel_time_out(accepted, self._settings.timeout)
             else:
+                from pytest_registry.server.tls_socket import TlsSocket  # imports ssl
+
                 accepted.settimeout(self._settings.timeout)
+                transport = TlsSocket(self._tls, accepted)
                 # Here, not where it was accepted: a client that is slow to shake hands waits alone.
-                accepted = self._tls.wrap_socket(
-                    accepted, server_side=True, do_handshake_on_connect=False
-                )
-                self._connections[me] = accepted
-                accepted.do_handshake()
+                transport.do_handshake()
             Connection(
-                accepted=accepted,
+                transport=transport,
                 client=client,
                 own_url=self.url,
                 application=self._application,
@@ -175,7 +177,7 @@ class RegistryServer:
             self._log(trace_of(error))
         finally:
             accepted.close()
-            del self._connections[me]
+            del self._connections[threading.current_thread()]
 
     def _cut_connections(self) -> None:
         deadline = time.monotonic() + _CLOSE_SECONDS

@@ -6,6 +6,10 @@ import selectors
 import socket
 import sys
 import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_registry.server.tls_socket import TlsSocket
 
 _RECEIVE = 16 * 1024
 _EMPTY_LIMIT = 64
@@ -37,12 +41,13 @@ class ByteStream:
     Raises TimeoutError after `timeout` seconds without a byte, which the socket itself keeps too.
     """
 
-    def __init__(self, connection: socket.socket, timeout: float) -> None:
+    def __init__(self, connection: socket.socket | TlsSocket, timeout: float) -> None:
         self._connection = connection
         self._timeout = timeout
         self._ahead = b""
-        # A blocking socket fills a block in one system call; TLS, with its own timeouts, cannot.
-        self._flags = socket.MSG_WAITALL if connection.gettimeout() is None else 0
+        # A socket fills a block in one system call, and the kernel keeps its timeout.
+        self._plain = connection if isinstance(connection, socket.socket) else None
+        self._flags = 0 if self._plain is None else socket.MSG_WAITALL
 
     def head(self, limit: int) -> bytes | None:
         """A request's head without its empty line; None if the client is done.
@@ -82,19 +87,19 @@ class ByteStream:
             if count == 0:
                 break
             filled += count
-            if self._flags and filled < len(view):
-                self._await_more()
+            if self._plain is not None and filled < len(view):
+                self._await_more(self._plain)
         return filled
 
-    def _await_more(self) -> None:
+    def _await_more(self, connection: socket.socket) -> None:
         """Wait for a byte or the end for as long as is left of the timeout.
 
         A block that came in part took the whole timeout, of which the client may have been silent
         for any part: that counts.
         """
         with _Waiting() as waiting:
-            waiting.register(self._connection, selectors.EVENT_READ)
-            if not waiting.select(max(0.0, self._timeout - _silence(self._connection))):
+            waiting.register(connection, selectors.EVENT_READ)
+            if not waiting.select(max(0.0, self._timeout - _silence(connection))):
                 raise TimeoutError
 
     def _receive(self) -> bytes:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import base64
 import http.client
 import socket
-import ssl
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 
 from pytest_registry.oci.names import digest_of
 from pytest_registry.security.credentials import Credentials
@@ -143,89 +140,6 @@ def test_an_authenticator_may_be_ones_own(serve: Serve) -> None:
     assert answer.json["errors"][0]["detail"] == "say the word"
     assert registry.ask("GET", "/v2/", x_word="sesame").status == 200
     assert registry.record().account == "ali"
-
-
-# TLS ---------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def certificate(authority: trustme.CA, tmp_path: Path) -> dict[str, Path]:
-    issued = authority.issue_cert("127.0.0.1")
-    paths = {"certificate": tmp_path / "cert.pem", "key": tmp_path / "key.pem"}
-    issued.cert_chain_pems[0].write_to_path(paths["certificate"])
-    issued.private_key_pem.write_to_path(paths["key"])
-    return paths
-
-
-def trusting(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
-
-
-def test_tls_is_spoken_with_a_certificate(
-    serve: Serve, certificate: dict[str, Path], authority: trustme.CA, blob: bytes
-) -> None:
-    registry = serve(**certificate)
-    assert registry.server.url.startswith("https://")
-    connection = http.client.HTTPSConnection(
-        "127.0.0.1", registry.server.port, context=trusting(authority)
-    )
-    large = blob * 1000
-    connection.request("POST", f"/v2/a/blobs/uploads/?digest={digest_of(large)}", large)
-    response = connection.getresponse()
-    assert (response.status, response.read()) == (201, b"")
-    location = response.headers["Location"]
-    assert location.startswith(f"{registry.server.url}/v2/a/blobs/")
-    connection.request("GET", location)
-    assert connection.getresponse().read() == large
-    # A refused large body: the answer must get through here too.
-    connection.close()
-    connection.request("PUT", "/v2/a/blobs/uploads/absent", bytes(8 * 1024 * 1024))
-    assert connection.getresponse().status == 404
-    connection.close()
-
-
-def test_a_client_that_never_shakes_hands_keeps_nobody_waiting(
-    serve: Serve, certificate: dict[str, Path], authority: trustme.CA
-) -> None:
-    registry = serve(**certificate)
-    with registry.connect(), registry.connect() as plain:
-        plain.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", registry.server.port, context=trusting(authority)
-        )
-        connection.request("GET", "/v2/")
-        assert connection.getresponse().status == 200
-        connection.close()
-
-
-def test_a_client_certificate_is_asked_for(
-    serve: Serve, certificate: dict[str, Path], authority: trustme.CA, tmp_path: Path
-) -> None:
-    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    registry = serve(**certificate, client_ca=tmp_path / "ca.pem")
-
-    def status(context: ssl.SSLContext) -> int:
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", registry.server.port, context=context, timeout=30
-        )
-        try:
-            connection.request("GET", "/v2/")
-            return connection.getresponse().status
-        finally:
-            connection.close()
-
-    with pytest.raises(OSError, match=r"required|reset|closed|EOF"):
-        status(trusting(authority))
-    context = trusting(authority)
-    authority.issue_cert("client.example").configure_cert(context)
-    assert status(context) == 200
 
 
 # What it tells -----------------------------------------------------------------------------------
