@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from pytest_registry.sample import Push
     from pytest_registry.sharing.member import Member
 
-MEMBER = pytest.StashKey["Member"]()
-SETTING_UP = pytest.StashKey[list[pytest.FixtureRequest]]()
+MEMBER: pytest.StashKey[Member] = pytest.StashKey()
+SETTING_UP: pytest.StashKey[list[pytest.FixtureRequest]] = pytest.StashKey()
 """The fixtures that are being set up, each asked for by the one before it."""
-ITEM = pytest.StashKey[pytest.Item]()
+ITEM: pytest.StashKey[pytest.Item] = pytest.StashKey()
 """The test that runs, or ran last."""
 
 BEHIND_MARKS = {

@@ -16,6 +16,8 @@ from typing import Literal
 
 import pytest
 
+import pytest_registry
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = "pytest_registry"
 
@@ -280,6 +282,18 @@ def test_imports_keep_to_the_design(rule: ImportRule, package_imports: list[Impo
 @pytest.mark.parametrize("rule", [star, too_long, meaningless])
 def test_sources_keep_to_the_house_rules(rule: FileRule, sources: list[Path]) -> None:
     assert not (broken := rule(sources)), "\n".join(broken)
+
+
+def test_type_checkers_see_the_public_names_where_they_are_at_home() -> None:
+    stub = ast.parse((ROOT / PACKAGE / "__init__.pyi").read_text())
+    shown = {
+        one.name: str(statement.module).removeprefix(f"{PACKAGE}.")
+        for statement in stub.body
+        if isinstance(statement, ast.ImportFrom)
+        for one in statement.names
+        if one.asname == one.name
+    }
+    assert shown == vars(pytest_registry)["_MODULES"]
 
 
 def test_no_file_names_a_package_registry_or_a_path_of_one_machine(tracked: list[Path]) -> None:

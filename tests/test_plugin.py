@@ -97,6 +97,24 @@ def test_an_unused_plugin_is_as_quiet_and_cheap_in_a_run_with_workers(
     assert not list(state.glob("pytest-registry-*"))
 
 
+def test_pytest_rewrites_the_asserts_of_tests_and_loads_the_plugin_as_it_is(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile("""
+        import sys
+
+        def loaders(prefix):
+            loaded = [name for name in sys.modules if name.startswith(prefix)]
+            return {type(sys.modules[name].__loader__).__name__ for name in loaded}
+
+        def test_one(registry):
+            assert loaders("pytest_registry.") == {"SourceFileLoader"}
+            assert loaders(__name__) == {"AssertionRewritingHook"}
+    """)
+    result = pytester.runpytest_subprocess("--registry-engine=embedded")
+    result.assert_outcomes(passed=1)
+
+
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "two workers"])
 def test_verbose_shows_one_line_which_engine_and_why_before_the_summary(
     pytester: pytest.Pytester, leaves_nothing_behind: None, workers: tuple[str, ...]
