@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
+import subprocess
 import sys
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -17,7 +14,6 @@ from pytest_registry.settings import Settings
 from pytest_registry.sharing import owner
 from pytest_registry.sharing.liveness import (
     Lifeline,
-    UnnamedFile,
     is_held,
     locked,
     wait_until_released,
@@ -27,33 +23,35 @@ from pytest_registry.sharing.run import Run
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other kernels have none of them")
 
 
-def hold(told: Connection) -> None:
-    file = UnnamedFile()
-    life = Lifeline(file.path)
-    told.send(file.path)
-    signal.pause()
-    life.release()
+HOLDS = """
+import signal
+from pytest_registry.sharing.liveness import Lifeline, UnnamedFile
+file = UnnamedFile()
+life = Lifeline(file.path)
+print(file.path, flush=True)
+signal.pause()
+life.release()
+"""
 
 
 @pytest.fixture
-def holder() -> Iterator[tuple[BaseProcess, Path]]:
+def holder() -> Iterator[tuple[subprocess.Popen[str], Path]]:
     """A process that holds the lock of an unnamed file, and the file's path."""
-    ours, theirs = multiprocessing.Pipe()
-    process: BaseProcess = multiprocessing.get_context("spawn").Process(target=hold, args=(theirs,))
-    process.start()
-    yield process, ours.recv()
-    process.kill()
-    process.join()
+    command = [sys.executable, "-c", HOLDS]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process, Path(process.stdout.readline().strip())
+        process.kill()
 
 
 def test_an_unnamed_files_lock_is_seen_by_others_until_its_holder_is_killed(
-    holder: tuple[BaseProcess, Path],
+    holder: tuple[subprocess.Popen[str], Path],
 ) -> None:
     process, path = holder
     assert is_held(path)
     process.kill()
     wait_until_released(path)
-    process.join()
+    process.wait()
     assert not is_held(path)
     assert not path.exists()
     with pytest.raises(FileNotFoundError), locked(path):
