@@ -10,6 +10,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 _SENT = 64 * 1024
@@ -37,8 +38,7 @@ class TlsSocket:
         """Send everything."""
         view = memoryview(data)
         for start in range(0, len(view), _SENT):
-            part = view[start : start + _SENT]
-            self._do(lambda part=part: self._tls.write(part))  # type: ignore[misc]
+            self._do(partial(self._tls.write, view[start : start + _SENT]))
 
     def recv(self, size: int, /) -> bytes:
         """Some bytes, none at the client's end."""
