@@ -18,7 +18,7 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -174,6 +174,13 @@ def engine() -> Iterator[docker.DockerClient]:
 # Leftovers --------------------------------------------------------------------------------------
 
 
+OF_A_RUN = " of a run"
+
+
+def of_whom(labels: Mapping[str, str] | None) -> str:
+    return OF_A_RUN if "pytest-registry.run" in (labels or {}) else ""
+
+
 def snapshot(client: docker.DockerClient) -> Snapshot:
     """What stands in the engine: containers, images with their tags, volumes, networks."""
     tags = (
@@ -182,10 +189,17 @@ def snapshot(client: docker.DockerClient) -> Snapshot:
         for tag in (image["RepoTags"] or image["RepoDigests"] or ["<none>"])
     )
     containers = (
-        f"container {one['Id'][:12]} {one['Image']}" for one in client.api.containers(all=True)
+        f"container {one['Id'][:12]} {one['Image']}{of_whom(one['Labels'])}"
+        for one in client.api.containers(all=True)
     )
-    volumes = (f"volume {one['Name']}" for one in client.api.volumes()["Volumes"] or ())
-    networks = (f"network {one['Id'][:12]} {one['Name']}" for one in client.api.networks())
+    volumes = (
+        f"volume {one['Name']}{of_whom(one['Labels'])}"
+        for one in client.api.volumes()["Volumes"] or ()
+    )
+    networks = (
+        f"network {one['Id'][:12]} {one['Name']}{of_whom(one['Labels'])}"
+        for one in client.api.networks()
+    )
     return frozenset((*tags, *containers, *volumes, *networks))
 
 
@@ -218,9 +232,13 @@ def wait_until_nothing_is_left(leftovers: Callable[[], list[str]]) -> list[str]:
 
 
 def changes(before: Snapshot, after: Snapshot) -> list[str]:
-    """What came into the engine and what is missing from it, as sentences."""
+    """What came into the engine and what is missing from it, as sentences.
+
+    What a run of an earlier test has there may go: a killed run is cleaned up in its own time.
+    """
     came = [f"left in the engine: {one}" for one in sorted(after - before)]
-    return came + [f"gone from the engine: {one}" for one in sorted(before - after)]
+    gone = sorted(one for one in before - after if not one.endswith(OF_A_RUN))
+    return came + [f"gone from the engine: {one}" for one in gone]
 
 
 @pytest.fixture

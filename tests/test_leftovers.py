@@ -80,6 +80,24 @@ def test_a_container_and_a_tag_are_found(
     assert any(f"{tag}" in line and "left in the engine: image" in line for line in said)
 
 
+@pytest.mark.container_engine
+@pytest.mark.parametrize("label", [None, "pytest-registry.run"])
+def test_only_what_a_run_of_another_test_had_there_may_go(
+    checked: pytest.Pytester,
+    engine: docker.DockerClient,
+    ci_nginx_image: str,
+    label: str | None,
+) -> None:
+    name = "pytest-registry-gone"
+    labels = {} if label is None else {label: "1"}
+    engine.containers.create(ci_nginx_image, name=name, labels=labels)
+    said = run(
+        checked, f"engine.containers.get({name!r}).remove(v=True)", "leaves_nothing_behind, engine"
+    )
+    assert any("gone from the engine: container" in line for line in said) is (label is None)
+    assert ("1 passed, 1 error" if label is None else "1 passed") in said[-1]
+
+
 def test_an_engine_test_is_skipped_without_an_engine_but_fails_in_ci(
     checked: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
