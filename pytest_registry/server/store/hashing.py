@@ -65,13 +65,15 @@ class Beside:
     """Hashes in a thread of its own one block while the next is received."""
 
     def __init__(self, digest: Digest) -> None:
+        from mmap import mmap
         from queue import SimpleQueue
 
         self._digest = digest
         self._free: SimpleQueue[memoryview] = SimpleQueue()
         self._full: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
         for _ in range(2):
-            self._free.put(memoryview(bytearray(BESIDE)))
+            # Mapped: what malloc has given out in such pieces it keeps, for each thread some.
+            self._free.put(memoryview(mmap(-1, BESIDE)))
         self._buffer = memoryview(b"")
         self._thread = threading.Thread(target=self._hash, name="hashing", daemon=True)
         self._thread.start()
