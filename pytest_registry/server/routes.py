@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 from typing import NamedTuple
 
@@ -31,9 +32,13 @@ class Route(NamedTuple):
 def _of(noun: str, name: str) -> Handler:
     """A noun's handler. It is imported with the first request for it, for a start needs none."""
 
+    @cache
+    def handler() -> Handler:
+        found: Handler = getattr(import_module(f"pytest_registry.server.{noun}"), name)
+        return found
+
     def handle(store: Store, request: Request) -> Response:
-        handler: Handler = getattr(import_module(f"pytest_registry.server.{noun}"), name)
-        return handler(store, request)
+        return handler()(store, request)
 
     return handle
 
