@@ -168,7 +168,7 @@ def serving(kind: str, directory: Path, upstream: int = 0) -> Iterator[Registry]
     storage = directory / f"{kind}-{port}"
     storage.mkdir()
     process = subprocess.Popen(
-        [sys.executable, __file__, kind, str(port), str(storage), str(upstream)],
+        [sys.executable, "-m", "benchmarks.gateway", kind, str(port), str(storage), str(upstream)],
         env=environment_with_bytecode(directory),
     )
     try:
