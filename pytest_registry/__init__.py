@@ -64,7 +64,7 @@ def __getattr__(name: str) -> Any:
 class _PlainImport:
     """Finds our modules before pytest does, which would look for asserts to rewrite.
 
-    They hold none, and pytest reads byte code object by object: half of what the plugin cost.
+    They hold none, and pytest reads byte code object by object: a third of what the plugin cost.
     """
 
     @staticmethod
