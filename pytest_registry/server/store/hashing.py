@@ -119,6 +119,6 @@ def hashing(digest: Digest) -> Iterator[Hashing]:
 def _start(digest: Digest) -> Beside | None:
     try:
         return Beside(digest)
-    except RuntimeError:  # no more threads for this process
+    except (RuntimeError, OSError):  # no more threads, or no more memory, for this process
         _free_cores.release()
         return None
