@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
+import io
 import json
 import os
 import socket
@@ -174,6 +176,19 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.005)
 
 
+def full_disk(left: int) -> type[io.FileIO]:
+    """Files on a disk with so many bytes left for each."""
+
+    class OnFullDisk(io.FileIO):
+        def write(self, data: object) -> int:
+            view = memoryview(data)  # type: ignore[arg-type]
+            if self.tell() >= left:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(view[: max(1, left - self.tell())])
+
+    return OnFullDisk
+
+
 @dataclass(frozen=True)
 class Kit:
     """What tests build requests and answers with."""
@@ -183,6 +198,7 @@ class Kit:
     descriptor: Callable[..., dict[str, Any]] = descriptor
     read_all: Callable[[socket.socket], bytes] = read_all
     wait_until: Callable[..., None] = wait_until
+    full_disk: Callable[[int], type[io.FileIO]] = full_disk
     empty: bytes = EMPTY
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import errno
-import io
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -15,7 +13,7 @@ from pytest_registry.oci.names import digest_of
 from pytest_registry.server.store import disk, hashing
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Asked
+    from tests.server.conftest import Asked, Kit
 
 MIB = 1024 * 1024
 
@@ -75,22 +73,13 @@ def test_a_large_chunk_that_breaks_off_is_resumed_from_where_it_was_hashed(regis
     assert hashing_threads() == []
 
 
-class FullDisk(io.FileIO):
-    """A file on a disk with 4,000,000 bytes left."""
-
-    def write(self, data: object) -> int:
-        if self.tell() >= 4_000_000:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return super().write(data)  # type: ignore[arg-type]
-
-
 @pytest.mark.usefixtures("way")
 def test_a_disk_that_fills_up_ends_the_hashing_too(
-    registry: Asked, monkeypatch: pytest.MonkeyPatch
+    registry: Asked, kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blob = os.urandom(8 * MIB)
     with monkeypatch.context() as patched:
-        patched.setattr(disk, "FileIO", FullDisk)
+        patched.setattr(disk, "FileIO", kit.full_disk(4_000_000))
         path = f"/v2/a/blobs/uploads/?digest={digest_of(blob)}"
         assert registry.ask("POST", path, blob).status == 507
     assert (registry.files(), hashing_threads()) == ([], [])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
-import errno
 import http.client
-import io
 import os
 import resource
 import shutil
@@ -33,21 +31,11 @@ GIB = 1024 * MIB
 # Disks -------------------------------------------------------------------------------------------
 
 
-class FullDisk(io.FileIO):
-    """A file on a disk with 100,000 bytes left."""
-
-    def write(self, data: object) -> int:
-        view = memoryview(data)  # type: ignore[arg-type]
-        if self.tell() >= 100_000:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return super().write(view[: max(1, 100_000 - self.tell())])
-
-
 def test_a_full_disk_is_told_and_nothing_is_half_stored(
     registry: Asked, kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small, large = b"{}", os.urandom(1 * MIB)
-    monkeypatch.setattr(disk, "FileIO", FullDisk)
+    monkeypatch.setattr(disk, "FileIO", kit.full_disk(100_000))
     digest = registry.push_blob("a", small)
     for method in ("POST", "PUT", "PATCH"):
         path = registry.start_upload("a") if method != "POST" else "/v2/a/blobs/uploads/"

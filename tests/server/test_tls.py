@@ -114,13 +114,6 @@ def encrypted(registry: Asked, context: ssl.SSLContext) -> Iterator[ssl.SSLSocke
         yield connection
 
 
-def read_all(connection: ssl.SSLSocket) -> bytes:
-    received = b""
-    while block := connection.recv(65536):
-        received += block
-    return received
-
-
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_bodies_of_any_size_pass_in_both_directions(
     serve: Serve, certificate: dict[str, Path], authority: trustme.CA, version: ssl.TLSVersion
@@ -141,12 +134,12 @@ def test_bodies_of_any_size_pass_in_both_directions(
 
 
 def test_the_end_of_a_connection_is_announced(
-    serve: Serve, certificate: dict[str, Path], authority: trustme.CA
+    serve: Serve, certificate: dict[str, Path], authority: trustme.CA, kit: Kit
 ) -> None:
     registry = serve(**certificate)
     with encrypted(registry, trusting(authority)) as connection:
         connection.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert read_all(connection).startswith(b"HTTP/1.1 200 OK\r\n")
+        assert kit.read_all(connection).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
 def by_announcing_it(connection: ssl.SSLSocket) -> None:
