@@ -6,9 +6,10 @@ came), `alive` (waiters by the millisecond at which they count as dead), `who` (
 and `terms` (each one's lease in milliseconds: every machine goes by its own).
 
 A freed slot is offered to the first waiter by whoever frees it, and the waiter's process is woken
-through a list of its own. It takes the offer by asking again, within a tenth of the lease; who has
-missed a renewal is passed over as long as others wait. So a machine that died while it waited
-costs next to nothing.
+through a list of its own. It takes the offer by asking again, within a tenth of the lease. Who has
+missed a renewal, or whose process let an offer or a lease run out, is passed over until it renews
+as long as others wait. So a process that died costs the slots that it held for a lease, and one
+offer for a tenth, however many of its waiters stand in the queue.
 
 What Redis forgets must not let anybody in: after a flush, a restart or a failover, and when it is
 first used, `opens` says when every lease that it may have forgotten has ended. Until then holders
@@ -35,9 +36,27 @@ local function forget(id)
   redis.call('HDEL', who, id)
   redis.call('HDEL', terms, id)
 end
-for _, key in ipairs({held, alive}) do
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', text(now))) do forget(id) end
+local function term(id) return tonumber(redis.call('HGET', terms, id) or lease) end
+local function process(id) return string.match(id, '^[^/]+') end
+local function left(id) return tonumber(redis.call('ZSCORE', alive, id) or 0) - now end
+
+local function pass_over(silent)
+  for _, id in ipairs(redis.call('ZRANGE', queue, 0, -1)) do
+    if silent[process(id)] then
+      redis.call('ZADD', alive, text(now + math.min(left(id), term(id) / 2)), id)
+    end
+  end
 end
+
+local silent
+for _, key in ipairs({held, alive}) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', text(now))) do
+    forget(id)
+    silent = silent or {}
+    silent[process(id)] = true
+  end
+end
+if silent then pass_over(silent) end
 
 if command == 'look' then
   local lines = {}
@@ -96,13 +115,10 @@ for i = 6, #ARGV, 4 do
   end
 end
 
-local function term(id) return tonumber(redis.call('HGET', terms, id) or lease) end
-
 local function next_in_turn()
   local waiting = redis.call('ZRANGE', queue, 0, 63)
   for _, id in ipairs(waiting) do
-    local left = tonumber(redis.call('ZSCORE', alive, id) or 0) - now
-    if left >= term(id) * 0.6 then return id end
+    if left(id) >= term(id) * 0.6 then return id end
   end
   return waiting[1]
 end
@@ -115,7 +131,7 @@ while now >= opens and redis.call('ZCARD', held) < limit do
   redis.call('ZREM', alive, id)
   redis.call('ZADD', held, text(now + (asks and lease or term(id) / 10)), id)
   if not asks then
-    local list = wakes .. string.match(id, '^[^/]+')
+    local list = wakes .. process(id)
     redis.call('RPUSH', list, id)
     redis.call('PEXPIRE', list, text(longest * 2))
   end

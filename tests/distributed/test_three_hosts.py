@@ -38,6 +38,7 @@ class Hold:
 
     kind: str
     host: str
+    thread: str
     begin: float
     end: float | None
 
@@ -90,7 +91,7 @@ def holds(place: Path) -> list[Hold]:
             else:
                 ended[name] = float(at)
     found = [
-        Hold(kind, name.partition("/")[2][0], at, ended.get(name))
+        Hold(kind, name.partition("/")[2][0], name.rpartition("-")[0], at, ended.get(name))
         for name, (kind, at) in began.items()
     ]
     return sorted(found, key=lambda hold: hold.begin)
@@ -99,7 +100,8 @@ def holds(place: Path) -> list[Hold]:
 def ideal(found: list[Hold], kind: str, killed: float) -> tuple[float, float]:
     """The makespan of these holds if a free slot were taken at once, and the one that was.
 
-    A slot whose machine was killed is taken until its lease ends: nobody can know sooner.
+    A slot whose machine was killed is taken until its lease ends: nobody can know sooner. Nor that
+    its waiters are dead, each of whom a slot may be kept for, for a tenth of the lease.
     """
     mine = [hold for hold in found if hold.kind == kind]
     free = [0.0] * LIMITS[kind]
@@ -110,8 +112,15 @@ def ideal(found: list[Hold], kind: str, killed: float) -> tuple[float, float]:
         heapq.heappush(free, end)
         if hold.end is not None:
             last = max(last, end)
+    last += dead_waiters(mine) * LEASE / 10 / LIMITS[kind]
     ends = [hold.end for hold in mine if hold.end is not None]
     return last, max(ends) - mine[0].begin
+
+
+def dead_waiters(mine: list[Hold]) -> int:
+    """How many waited on the killed machine, at most: as many begin on each, some held a slot."""
+    threads = {hold.thread for hold in mine if hold.host == "0"}
+    return len(threads) - sum(hold.end is None for hold in mine)
 
 
 class Lateness:
