@@ -55,6 +55,7 @@ VARIES = (
     (r"[=_-]{3,}", "="),
     (r"[ ]+", " "),
     (r"\b[kM]?B\b", "B"),
+    (r"(?<=0 pull)(s?), 0\.0 B", r"\1"),  # an engine that has the layers pulls none
 )
 """What may differ from run to run."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,6 +96,18 @@ def test_a_further_registry_takes_only_what_the_options_take(
 ) -> None:
     with pytest.raises(OptionError, match=r"registry_factory\(...\)"):
         registry_factory(**wrong)
+
+
+def test_an_account_that_is_added_after_the_run_brings_no_directory_back(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    directory.mkdir()
+    accounts = AccountsFile(directory / "accounts.json")
+    owner = Account.of_everything(Credentials("owner", "secret"))
+    accounts.begin(owner)
+    shutil.rmtree(directory)
+    with pytest.raises(FileNotFoundError):
+        accounts.add(owner)
+    assert not directory.exists()
 
 
 def test_accounts_that_are_added_at_the_same_time_are_all_there(tmp_path: Path) -> None:
