@@ -63,7 +63,8 @@ class ConfigDirectory:
             return
         write_secret(self.authorities, with_system_authorities(ca))
         for name in names:
-            self._write_certificates(secret_directory(self.certificates(name)), ca, client_cert)
+            certificates = secret_directory(self.certificates(name), parents=True)
+            self._write_certificates(certificates, ca, client_cert)
 
     @staticmethod
     def _write_certificates(

@@ -58,9 +58,12 @@ def file_slots(registry: str, base: Path | None = None) -> Slots:
 
 
 def private_directory(path: Path) -> Path:
-    """Make `path` with mode 0700, or see that it is the user's alone; raises StateError."""
+    """Make `path` with mode 0700, or see that it is the user's alone; raises StateError.
+
+    Its parent is there, or the run is over: who outlives it must not make its directory anew.
+    """
     try:
-        return own_directory(path, parents=True)
+        return own_directory(path)
     except OSError as error:
         raise StateError(
             f"use {path} for the registry's limits",

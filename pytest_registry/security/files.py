@@ -25,10 +25,13 @@ def write_secret(path: Path, content: str | bytes) -> Path:
         raise _refused(f"write {path.name}", path.parent, error) from error
 
 
-def secret_directory(path: Path) -> Path:
-    """A directory that only this user enters, made where it is missing; raises StateError."""
+def secret_directory(path: Path, *, parents: bool = False) -> Path:
+    """A directory that only this user enters, made where it is missing; raises StateError.
+
+    Without `parents` it fails where the one above is gone: a run's ends with the run.
+    """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=parents, exist_ok=True)
     except OSError as error:
         raise _refused(f"make the directory {path.name}", path.parent, error) from error
     return path

@@ -40,6 +40,7 @@ def watched(seen: list[RequestRecord]) -> Iterator[Served]:
 @contextmanager
 def held(served: Served, state: Path, kind: str) -> Iterator[threading.Event]:
     """Hold the only slot, as another run of this user, until the event is set."""
+    state.mkdir(mode=0o700, exist_ok=True)
     slots = file_slots(served.url.partition("://")[2], state / "limits")
     limits = Limits(slots, LimitPolicy(pull=1, push=1))
     enough, holds = threading.Event(), threading.Event()

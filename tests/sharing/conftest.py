@@ -95,8 +95,12 @@ class Place:
         return sorted(self.directory.glob("pytest-registry-*/runs/[!.]*"))
 
     def states(self) -> list[dict[str, Any]]:
-        """What the keepers have told."""
-        return [json.loads(path.read_text()) for run in self.runs for path in run.glob("state.js*")]
+        """What the keepers have told; a run may end, and take it away, while we read."""
+        told = []
+        for run in self.runs:
+            with contextlib.suppress(FileNotFoundError):
+                told.append(json.loads((run / "state.json").read_text()))
+        return told
 
     def observe(self) -> None:
         """Remember what the living runs have, so that it can be missed afterwards."""
