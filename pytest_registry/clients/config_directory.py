@@ -63,8 +63,9 @@ class ConfigDirectory:
             return
         write_secret(self.authorities, with_system_authorities(ca))
         for name in names:
-            certificates = secret_directory(self.certificates(name), parents=True)
-            self._write_certificates(certificates, ca, client_cert)
+            certificates = self.certificates(name)
+            secret_directory(certificates.parent)
+            self._write_certificates(secret_directory(certificates), ca, client_cert)
 
     @staticmethod
     def _write_certificates(

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_registry.security.locks import locked
+
 if TYPE_CHECKING:
     from pytest_registry.clients.docker_sdk import LoggedInClient
 
@@ -79,9 +81,7 @@ def forget(engine: LoggedInClient, reference: str) -> None:
 @contextlib.contextmanager
 def hold(reference: str, locks: Path) -> Iterator[None]:
     """Have the engine's name `reference` for this process while the context lasts."""
-    from filelock import FileLock
-
     locks.mkdir(mode=0o700, exist_ok=True)
     name = hashlib.sha256(reference.encode()).hexdigest()[:24]
-    with FileLock(locks / f"{name}.lock", mode=0o600, fallback_to_soft=False, poll_interval=0.01):
+    with locked(locks / f"{name}.lock"):
         yield

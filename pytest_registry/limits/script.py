@@ -8,8 +8,8 @@ and `terms` (each one's lease in milliseconds: every machine goes by its own).
 A freed slot is offered to the first waiter by whoever frees it, and the waiter's process is woken
 through a list of its own. It takes the offer by asking again, within a tenth of the lease. Who has
 missed a renewal, or whose process let an offer or a lease run out, is passed over until it renews
-as long as others wait. So a process that died costs the slots that it held for a lease, and one
-offer for a tenth, however many of its waiters stand in the queue.
+as long as others wait. So a process that died costs the slots that it held for a lease, and those
+that it was offered before one lapsed for a tenth, however many of its waiters stand in the queue.
 
 What Redis forgets must not let anybody in: after a flush, a restart or a failover, and when it is
 first used, `opens` says when every lease that it may have forgotten has ended. Until then holders
@@ -40,23 +40,20 @@ local function term(id) return tonumber(redis.call('HGET', terms, id) or lease) 
 local function process(id) return string.match(id, '^[^/]+') end
 local function left(id) return tonumber(redis.call('ZSCORE', alive, id) or 0) - now end
 
-local function pass_over(silent)
+local silent = {}
+for _, key in ipairs({held, alive}) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', text(now))) do
+    forget(id)
+    silent[process(id)] = true
+  end
+end
+if next(silent) then
   for _, id in ipairs(redis.call('ZRANGE', queue, 0, -1)) do
     if silent[process(id)] then
       redis.call('ZADD', alive, text(now + math.min(left(id), term(id) / 2)), id)
     end
   end
 end
-
-local silent
-for _, key in ipairs({held, alive}) do
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '-inf', text(now))) do
-    forget(id)
-    silent = silent or {}
-    silent[process(id)] = true
-  end
-end
-if silent then pass_over(silent) end
 
 if command == 'look' then
   local lines = {}

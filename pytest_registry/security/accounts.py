@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -141,25 +139,11 @@ class AccountsFile:
 
         Raises StateError, and FileNotFoundError where the run is over and its directory gone.
         """
-        with self._alone():
+        from pytest_registry.security.locks import locked  # a server only reads
+
+        with locked(self._path.with_suffix(".lock")):
             others = [each for each in self._read() if each.name != account.name]
             self._write([*others, account])
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """No other process adds an account meanwhile.
-
-        Not by filelock, which makes the directory where it is missing: a worker that adds its
-        account just after the keeper removed its run's would leave it behind for good.
-        """
-        import fcntl
-
-        lock = os.open(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)
 
     def _read(self) -> list[Account]:
         return [Account.from_json(each) for each in json.loads(self._path.read_text("utf-8"))]

@@ -25,19 +25,19 @@ def write_secret(path: Path, content: str | bytes) -> Path:
         raise _refused(f"write {path.name}", path.parent, error) from error
 
 
-def secret_directory(path: Path, *, parents: bool = False) -> Path:
+def secret_directory(path: Path) -> Path:
     """A directory that only this user enters, made where it is missing; raises StateError.
 
-    Without `parents` it fails where the one above is gone: a run's ends with the run.
+    So it does where the one above is gone: a run's ends with the run, and must not come back.
     """
     try:
-        path.mkdir(mode=0o700, parents=parents, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise _refused(f"make the directory {path.name}", path.parent, error) from error
     return path
 
 
-def own_directory(path: Path, *, parents: bool = False, narrow: bool = False) -> Path:
+def own_directory(path: Path, *, narrow: bool = False) -> Path:
     """A directory that is this user's alone, made where it is missing.
 
     For places where anybody may have made one of that name before, as in a shared temporary
@@ -45,7 +45,7 @@ def own_directory(path: Path, *, parents: bool = False, narrow: bool = False) ->
     whose `strerror` says why it is not to be trusted. Where directories have no owners (Windows)
     neither owner nor mode is looked at.
     """
-    path.mkdir(mode=0o700, parents=parents, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
     if stat.S_ISLNK(status.st_mode):
         raise _distrusted("it is a symbolic link", path)

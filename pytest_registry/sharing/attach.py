@@ -8,11 +8,12 @@ import time
 
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import RegistryEnded, RegistryError, Unsupported
+from pytest_registry.security.locks import locked
 from pytest_registry.sharing import state
 from pytest_registry.sharing.keeper_process import KeeperProcess
 from pytest_registry.sharing.last_words import last_words
 from pytest_registry.sharing.limiting import Say
-from pytest_registry.sharing.liveness import is_held, locked
+from pytest_registry.sharing.liveness import is_held
 from pytest_registry.sharing.run import Run, this_machine
 
 BURIAL = 5.0

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from pytest_registry.errors import EngineUnavailable, RegistryError
 from pytest_registry.security.files import write_secret
+from pytest_registry.security.locks import locked
 from pytest_registry.sharing import elsewhere, owed
-from pytest_registry.sharing.liveness import is_held, locked
+from pytest_registry.sharing.liveness import is_held
 from pytest_registry.sharing.run import (
     LABEL_RUN,
     Run,

@@ -13,20 +13,17 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-POLL = 0.1
-"""Seconds between tries where the platform cannot block on a lock (Windows)."""
-
-UNNAMED = "pytest-registry"
-"""What the kernel tells of our unnamed files."""
+from pytest_registry.security.locks import (
+    UNNAMED,
+    leads_to_ours,
+    lock,
+    open_lock,
+    try_lock,
+    unlock,
+)
 
 
 class UnnamedFile:
@@ -44,7 +41,7 @@ class UnnamedFile:
         self.path = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
         self._descriptor: int | None = descriptor
         # Of a process that may not be looked into, root owns what /proc shows.
-        if not (_leads_to_ours(self.path) and self.path.parent.stat().st_uid == os.geteuid()):
+        if not (leads_to_ours(self.path) and self.path.parent.stat().st_uid == os.geteuid()):
             self.close()
             raise OSError(errno.EACCES, "other processes cannot reach it", str(self.path))
 
@@ -70,7 +67,7 @@ class Lifeline:
         Raises FileNotFoundError where its directory is gone.
         """
         self.path = path
-        self._descriptor: int | None = _open(path, make=True)
+        self._descriptor: int | None = open_lock(path, make=True)
         try:
             _take(self._descriptor, shared=shared)
         except OSError:
@@ -100,35 +97,20 @@ def _take(descriptor: int, *, shared: bool, tries: int = 20) -> None:
     """Take the lock, over the instants in which somebody else only looks whether it is held."""
     for _ in range(tries):
         with contextlib.suppress(OSError):
-            _try_lock(descriptor, shared=shared)
+            try_lock(descriptor, shared=shared)
             return
         time.sleep(0.005)
-    _try_lock(descriptor, shared=shared)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Have `path`'s lock while the context lasts, made where it is missing; waits without polling.
-
-    Raises FileNotFoundError where its directory is gone: one that was cleaned up must not come
-    back, hence no filelock here, which would make it again.
-    """
-    descriptor = _open(path, make=True)
-    try:
-        _lock(descriptor)
-        yield
-    finally:
-        os.close(descriptor)
+    try_lock(descriptor, shared=shared)
 
 
 def wait_until_released(path: Path) -> None:
     """Block until nobody holds `path`'s lock, or the file is gone."""
     try:
-        descriptor = _open(path, make=False)
+        descriptor = open_lock(path, make=False)
     except FileNotFoundError:
         return
     try:
-        _lock(descriptor)
+        lock(descriptor)
     finally:
         os.close(descriptor)
 
@@ -145,7 +127,7 @@ class Watch:
     def __init__(self, path: Path) -> None:
         self._descriptor: int | None = None
         with contextlib.suppress(FileNotFoundError):
-            self._descriptor = _open(path, make=False)
+            self._descriptor = open_lock(path, make=False)
 
     def __enter__(self) -> Watch:
         return self
@@ -160,10 +142,10 @@ class Watch:
         if self._descriptor is None:
             return False
         try:
-            _try_lock(self._descriptor)
+            try_lock(self._descriptor)
         except OSError:
             return True
-        _unlock(self._descriptor)
+        unlock(self._descriptor)
         return False
 
     def released_within(self, seconds: float, *, step: float = 0.005) -> bool:
@@ -174,42 +156,3 @@ class Watch:
                 return False
             time.sleep(step)
         return True
-
-
-def _open(path: Path, *, make: bool) -> int:
-    """A descriptor of a lock file; FileNotFoundError where its directory, or its owner, is gone."""
-    if path.is_relative_to("/proc") and not _leads_to_ours(path):
-        raise FileNotFoundError(errno.ENOENT, "its owner is gone", str(path))
-    return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o600)
-
-
-def _leads_to_ours(path: Path) -> bool:
-    """Whether it is an unnamed file of ours; not so where another process has that id now."""
-    with contextlib.suppress(OSError):
-        return path.readlink().name.startswith(f"memfd:{UNNAMED}")
-    return False
-
-
-if sys.platform == "win32":
-
-    def _try_lock(descriptor: int, *, shared: bool = False) -> None:  # noqa: ARG001 - none here
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-    def _lock(descriptor: int) -> None:
-        while True:
-            with contextlib.suppress(OSError):
-                return _try_lock(descriptor)
-            time.sleep(POLL)
-
-    def _unlock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-else:
-
-    def _try_lock(descriptor: int, *, shared: bool = False) -> None:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-
-    def _lock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-
-    def _unlock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_registry.security.files import write_secret
+from pytest_registry.security.locks import locked
 from pytest_registry.sharing.directories import private_directory
-from pytest_registry.sharing.liveness import locked
 from pytest_registry.sharing.run import Run
 
 SAMPLE = "sample"

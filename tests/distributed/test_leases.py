@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ import pytest
 from pytest_registry.errors import SlotLost, SlotTimeout, StateError
 from pytest_registry.limits.directory import LimitWarning
 from pytest_registry.limits.distributed import RedisSlots
-from pytest_registry.limits.leases import Entry, Leases
+from pytest_registry.limits.leases import Answer, Entry, Leases
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
 from tests.distributed.conftest import served_in_turn, until_waiting
@@ -148,35 +149,42 @@ def test_a_waiting_machine_that_dies_holds_up_nobody_for_longer_than_the_lease(
         assert operation.waited < 2 * LEASE + 1
 
 
+@contextlib.contextmanager
+def telling(server: RedisServer) -> Iterator[Callable[[list[Entry]], Answer]]:
+    """What Redis is told of claims on the one pull slot, by no process that renews or wakes."""
+    leases = Leases(server.url, REGISTRY, LEASE)
+    yield functools.partial(leases.tell, "pull", 1)
+    leases.close()
+
+
+def let_an_offer_run_out(told: Callable[[list[Entry]], Answer], *waiters: str) -> list[str]:
+    """Offer the first waiter a freed slot for as long as it may take to accept; their places."""
+    told([Entry("held", "holder/1", "", "")])
+    places = [came for _, came in told([Entry("waiting", one, "", "") for one in waiters]).states]
+    told([Entry("gone", "holder/1", "", "")])
+    time.sleep(LEASE / 10 + 0.05)
+    return places
+
+
 def test_a_process_that_dies_costs_one_offer_however_many_of_its_waiters_stand_in_line(
     redis_server: RedisServer,
 ) -> None:
-    leases = Leases(redis_server.url, REGISTRY, LEASE)
-    told = functools.partial(leases.tell, "pull", 1)
-    told([Entry("held", "holder/1", "", "")])
-    line = [Entry("waiting", one, "", "") for one in ("dead/1", "dead/2", "dead/3", "other/1")]
-    *_, (_, came) = told(line).states
-    told([Entry("gone", "holder/1", "", "")])
-    time.sleep(LEASE / 10 + 0.05)  # as long as dead/1 may take to accept
-    assert told([Entry("waiting", "other/1", came, "")]).states == (("held", came),)
-    leases.close()
+    with telling(redis_server) as told:
+        *_, came = let_an_offer_run_out(told, "dead/1", "dead/2", "dead/3", "other/1")
+        assert told([Entry("waiting", "other/1", came, "")]).states == (("held", came),)
 
 
 def test_a_process_that_let_an_offer_run_out_has_its_place_again_when_it_renews(
     redis_server: RedisServer,
 ) -> None:
-    leases = Leases(redis_server.url, REGISTRY, LEASE)
-    told = functools.partial(leases.tell, "pull", 1)
-    told([Entry("held", "holder/1", "", "")])
-    line = [Entry("waiting", one, "", "") for one in ("slow/1", "slow/2", "other/1", "other/2")]
-    places = [came for _, came in told(line).states]
-    told([Entry("gone", "holder/1", "", "")])
-    time.sleep(LEASE / 10 + 0.05)
-    told([Entry("held", "other/1", places[2], "")])
-    told([Entry("waiting", f"slow/{number}", places[number - 1], "") for number in (1, 2)])
-    told([Entry("gone", "other/1", "", "")])
-    assert told([Entry("waiting", "slow/1", places[0], "")]).states == (("held", places[0]),)
-    leases.close()
+    with telling(redis_server) as told:
+        first, second, other, _ = let_an_offer_run_out(
+            told, "slow/1", "slow/2", "other/1", "other/2"
+        )
+        told([Entry("held", "other/1", other, "")])
+        told([Entry("waiting", "slow/1", first, ""), Entry("waiting", "slow/2", second, "")])
+        told([Entry("gone", "other/1", "", "")])
+        assert told([Entry("waiting", "slow/1", first, "")]).states == (("held", first),)
 
 
 def test_another_limit_warns_and_the_recorded_one_counts(redis_server: RedisServer) -> None:

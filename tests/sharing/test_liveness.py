@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from pytest_registry.security.locks import locked
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import owner
 from pytest_registry.sharing.liveness import (
     Lifeline,
     is_held,
-    locked,
     wait_until_released,
 )
 from pytest_registry.sharing.run import Run
