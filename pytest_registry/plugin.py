@@ -9,6 +9,26 @@ import pytest
 
 from pytest_registry import fixtures, options
 
+# Their module is no plugin of its own: pytest examines every name that a plugin's module has.
+from pytest_registry.fixtures import (  # noqa: F401
+    registry,
+    registry_client,
+    registry_docker_cli,
+    registry_docker_client,
+    registry_docker_config,
+    registry_env,
+    registry_factory,
+    registry_faults,
+    registry_http,
+    registry_images,
+    registry_limits,
+    registry_namespace,
+    registry_needs,
+    registry_nginx_container,
+    registry_nginx_image,
+    registry_push,
+)
+
 MARKERS = (
     "push_image(source=None, *, repository='samples/NAME', tag='latest', platform=None): have this"
     " image in the run's registry before the test (the sample image if no source is given)",
@@ -27,12 +47,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the options at once, and bring in the fixtures."""
+    """Check the options at once."""
     if options.any_given(config):
         _check_options(config)
     for marker in MARKERS:
         config.addinivalue_line("markers", marker)
-    config.pluginmanager.register(fixtures, "registry-fixtures")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
