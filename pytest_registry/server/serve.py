@@ -56,10 +56,12 @@ def run(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # not by nohup
             signal.signal(number, lambda *_: server.stop())
+    signal.set_wakeup_fd(server.wakeup_fd)
     print(_greeting(server.url, server.host, arguments.username), flush=True)
     try:
         server.serve_forever()
     finally:
+        signal.set_wakeup_fd(-1)
         server.close()
     return 0
 

@@ -61,6 +61,7 @@ class RegistryServer:
         )
         self._clock = Clock()
         self._wake_reader, self._wake_writer = socket.socketpair()
+        self._wake_writer.setblocking(False)
         self._stopped = threading.Event()
         self._serving = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -78,6 +79,15 @@ class RegistryServer:
     def url(self) -> str:
         """`http://HOST:PORT` or `https://HOST:PORT`."""
         return f"{self._settings.scheme}://{self.host}"
+
+    @property
+    def wakeup_fd(self) -> int:
+        """For `signal.set_wakeup_fd`: what is written there wakes `serve_forever`.
+
+        Without it a signal that comes in the instant before it falls asleep would be handled only
+        when the next client comes.
+        """
+        return self._wake_writer.fileno()
 
     def start(self) -> None:
         """Serve in a thread of this process."""

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,14 +16,26 @@ import pytest
 from pytest_registry.security.credentials import Credentials
 
 COMMAND = [sys.executable, "-m", "pytest_registry", "serve"]
+HANGING_UP = ["env", "--default-signal=HUP", *COMMAND]  # also where these tests run under nohup
 PASSWORD = "a-password-that-nobody-prints"
+
+# As if each signal came in the instant before the main thread falls asleep: another thread gets it.
+SIGNALLED_ELSEWHERE = """
+import signal, sys, threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+from pytest_registry.__main__ import main
+sys.exit(main())
+"""
 
 
 @contextmanager
-def serving(*arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(
+    *arguments: str, command: Sequence[str] = HANGING_UP, **environment: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The process, and the one line that it prints."""
     process = subprocess.Popen(
-        [*COMMAND, "--port", "0", *arguments],
+        [*command, "--port", "0", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -56,6 +68,22 @@ def test_it_serves_until_a_signal_ends_it_cleanly(number: signal.Signals, tmp_pa
         assert process.stderr is not None
         assert process.stderr.read() == ""
     assert (tmp_path / "storage" / "journal").exists()
+
+
+def test_a_signal_that_does_not_interrupt_its_sleep_ends_it_too() -> None:
+    with serving(command=[sys.executable, "-c", SIGNALLED_ELSEWHERE, "serve"]) as (process, line):
+        assert ask(line) == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def test_it_outlives_a_hangup_where_nohup_started_it(tmp_path: Path) -> None:
+    storage = ("--storage", str(tmp_path / "storage"))
+    with serving(*storage, command=["nohup", *COMMAND]) as (process, line):
+        process.send_signal(signal.SIGHUP)
+        assert ask(line) == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
 
 
 def test_it_says_how_to_log_in_and_keeps_the_password(tmp_path: Path) -> None:
