@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -192,11 +193,12 @@ def test_state_files_are_the_users_alone(place: Place) -> None:
     run = place.start("in_use", *WITH_XDIST)
     run.wait_for("using-*")
     top = next(place.directory.glob("pytest-registry-*"))
-    wrong = [
-        f"{path}: {stat.S_IMODE(path.lstat().st_mode):o}"
-        for path in (top, *top.rglob("*"))
-        if stat.S_IMODE(path.lstat().st_mode) != (0o700 if path.is_dir() else 0o600)
-    ]
+    wrong = []
+    for path in (top, *top.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # the other worker may still be uploading
+            mode = path.lstat().st_mode
+            if stat.S_IMODE(mode) != (0o700 if stat.S_ISDIR(mode) else 0o600):
+                wrong.append(f"{path}: {stat.S_IMODE(mode):o}")
     run.say()
     assert run.wait() == 0, run.output
     assert not wrong, "\n".join(wrong)
