@@ -11,6 +11,7 @@ import fcntl
 import functools
 import gc
 import os
+import re
 import shutil
 import signal
 import sys
@@ -44,6 +45,9 @@ FIGURE = "figure"
 OUTSIDE = ("PYTEST_REGISTRY_", "PYTEST_XDIST_")
 
 Snapshot = frozenset[str]
+
+ANONYMOUS = re.compile("[0-9a-f]{64}")
+"""The name that an engine gives to a container's volume."""
 
 WITHOUT_HYPOTHESIS = "no:hypothesispytest"
 PYTEST = (sys.executable, "-m", "pytest", "-p", WITHOUT_HYPOTHESIS)
@@ -188,12 +192,24 @@ def snapshot(client: docker.DockerClient) -> Snapshot:
         for image in client.api.images()
         for tag in (image["RepoTags"] or image["RepoDigests"] or ["<none>"])
     )
+    standing = client.api.containers(all=True)
     containers = (
-        f"container {one['Id'][:12]} {one['Image']}{of_whom(one['Labels'])}"
-        for one in client.api.containers(all=True)
+        f"container {one['Id'][:12]} {one['Image']}{of_whom(one['Labels'])}" for one in standing
     )
+    of_others = {
+        mount.get("Name")
+        for one in standing
+        if not of_whom(one["Labels"])
+        for mount in one["Mounts"]
+    }
+    # A volume without a name of its own has no labels, and goes a moment after its container.
     volumes = (
-        f"volume {one['Name']}{of_whom(one['Labels'])}"
+        f"volume {one['Name']}"
+        + (
+            OF_A_RUN
+            if ANONYMOUS.fullmatch(one["Name"]) and one["Name"] not in of_others
+            else of_whom(one["Labels"])
+        )
         for one in client.api.volumes()["Volumes"] or ()
     )
     networks = (
