@@ -5,7 +5,6 @@ container and its volume go in the end.
 """
 
 import base64
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -14,13 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.peers.names import NGINX, PASSWORD, REGISTRY, USERNAME, push
-
-
-def docker(*arguments: str) -> str:
-    """What the docker command prints."""
-    command = ["docker", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+from benchmarks.peers.names import NGINX, PASSWORD, REGISTRY, USERNAME, docker, push
 
 
 def wait_for_login(host: str) -> None:

@@ -1,4 +1,6 @@
-"""What the peers share: the images, the account, a push that raises."""
+"""What the peers share: the images, the account, a push that raises, the docker command."""
+
+import subprocess
 
 REGISTRY = "pytest-registry-ci/registry:3"
 # What testcontainers is made for. The same program as in the other, at other paths.
@@ -18,3 +20,9 @@ def push(source: str, reference: str) -> None:
         if "errorDetail" in line:
             raise RuntimeError(line["errorDetail"])
     client.close()
+
+
+def docker(*arguments: str) -> str:
+    """What the docker command prints."""
+    command = ["docker", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -6,14 +6,13 @@ which takes seconds, and fails with today's pyOpenSSL. The image is pushed by it
 it pushed in the engine: we remove it.
 """
 
-import subprocess
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from benchmarks.peers.names import NGINX
+from benchmarks.peers.names import NGINX, docker
 
 
 @pytest.fixture(scope="session")
@@ -23,4 +22,4 @@ def nginx(docker_registry_insecure: Any) -> Iterator[str]:
     endpoint: str = docker_registry_insecure.endpoint
     with urllib.request.urlopen(f"http://{endpoint}/v2/{repository}/manifests/{tag}", timeout=5):
         yield f"{endpoint}/{NGINX}"
-    subprocess.run(["docker", "rmi", f"{endpoint}/{NGINX}"], check=True, capture_output=True)
+    docker("rmi", f"{endpoint}/{NGINX}")
