@@ -11,6 +11,7 @@ import fcntl
 import functools
 import gc
 import os
+import re
 import shutil
 import signal
 import sys
@@ -44,6 +45,9 @@ FIGURE = "figure"
 OUTSIDE = ("PYTEST_REGISTRY_", "PYTEST_XDIST_")
 
 Snapshot = frozenset[str]
+
+ANONYMOUS = re.compile("[0-9a-f]{64}")
+"""The name that an engine gives to a container's volume."""
 
 WITHOUT_HYPOTHESIS = "no:hypothesispytest"
 PYTEST = (sys.executable, "-m", "pytest", "-p", WITHOUT_HYPOTHESIS)
@@ -192,12 +196,20 @@ def snapshot(client: docker.DockerClient) -> Snapshot:
     containers = (
         f"container {one['Id'][:12]} {one['Image']}{of_whom(one['Labels'])}" for one in standing
     )
-    # A volume that has no labels is whose its container is.
-    of_runs = {
-        mount.get("Name") for one in standing if of_whom(one["Labels"]) for mount in one["Mounts"]
+    of_others = {
+        mount.get("Name")
+        for one in standing
+        if not of_whom(one["Labels"])
+        for mount in one["Mounts"]
     }
+    # A volume without a name of its own has no labels, and goes a moment after its container.
     volumes = (
-        f"volume {one['Name']}{OF_A_RUN if one['Name'] in of_runs else of_whom(one['Labels'])}"
+        f"volume {one['Name']}"
+        + (
+            OF_A_RUN
+            if ANONYMOUS.fullmatch(one["Name"]) and one["Name"] not in of_others
+            else of_whom(one["Labels"])
+        )
         for one in client.api.volumes()["Volumes"] or ()
     )
     networks = (
