@@ -19,9 +19,9 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -38,6 +38,8 @@ IMAGES = (REGISTRY_IMAGE, OLDER_REGISTRY_IMAGE, SHELL_LESS_REGISTRY_IMAGE, NGINX
 MARK = "LEFTOVER_OF_TEST"
 # Cleaning up may go on after a run has ended: the engine removes containers on its own.
 SETTLED_WITHIN_SECONDS = 10.0
+# The engine removes a container first, then the volume that it made for it.
+ALONE_WITHIN_SECONDS = 2.0
 
 FIGURE = "figure"
 """The name of a recorded property that is printed after the run."""
@@ -136,11 +138,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Give a test that compares the whole engine before and after the engine for itself.
 
     Under xdist the tests of other workers put containers and images into the same engine. They hold
-    a shared lock meanwhile, a comparing test an exclusive one.
+    a shared lock meanwhile, a comparing test an exclusive one; the mark's `alone=True` says that a
+    test compares in a run of its own.
     """
-    if "PYTEST_XDIST_WORKER" not in os.environ or not item.get_closest_marker("container_engine"):
+    marks = list(item.iter_markers("container_engine"))
+    if "PYTEST_XDIST_WORKER" not in os.environ or not marks:
         return (yield)
-    alone = "leaves_nothing_behind" in getattr(item, "fixturenames", ())
+    alone = "leaves_nothing_behind" in getattr(item, "fixturenames", ()) or any(
+        mark.kwargs.get("alone") for mark in marks
+    )
     with engine_lock_file(item.config).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         return (yield)
@@ -179,10 +185,19 @@ def engine() -> Iterator[docker.DockerClient]:
 
 
 OF_A_RUN = " of a run"
+OF_NO_CONTAINER = " of no container"
 
 
 def of_whom(labels: Mapping[str, str] | None) -> str:
     return OF_A_RUN if "pytest-registry.run" in (labels or {}) else ""
+
+
+def of_which_container(volume: str, standing: Sequence[Mapping[str, Any]]) -> str:
+    """Whose an anonymous volume is: it has no labels of its own, so its container's tell."""
+    for one in standing:
+        if volume in {mount.get("Name") for mount in one["Mounts"]}:
+            return of_whom(one["Labels"])
+    return OF_NO_CONTAINER
 
 
 def snapshot(client: docker.DockerClient) -> Snapshot:
@@ -192,22 +207,16 @@ def snapshot(client: docker.DockerClient) -> Snapshot:
         for image in client.api.images()
         for tag in (image["RepoTags"] or image["RepoDigests"] or ["<none>"])
     )
+    # Before the volumes: of a container that is removed meanwhile the volume's owner is known then.
     standing = client.api.containers(all=True)
     containers = (
         f"container {one['Id'][:12]} {one['Image']}{of_whom(one['Labels'])}" for one in standing
     )
-    of_others = {
-        mount.get("Name")
-        for one in standing
-        if not of_whom(one["Labels"])
-        for mount in one["Mounts"]
-    }
-    # A volume without a name of its own has no labels, and goes a moment after its container.
     volumes = (
         f"volume {one['Name']}"
         + (
-            OF_A_RUN
-            if ANONYMOUS.fullmatch(one["Name"]) and one["Name"] not in of_others
+            of_which_container(one["Name"], standing)
+            if ANONYMOUS.fullmatch(one["Name"])
             else of_whom(one["Labels"])
         )
         for one in client.api.volumes()["Volumes"] or ()
@@ -219,10 +228,18 @@ def snapshot(client: docker.DockerClient) -> Snapshot:
     return frozenset((*tags, *containers, *volumes, *networks))
 
 
-@pytest.fixture
-def engine_snapshot(engine: docker.DockerClient) -> Callable[[], Snapshot]:
-    """A function that tells what stands in the engine now; two answers can be compared."""
-    return functools.partial(snapshot, engine)
+def settled_snapshot(client: docker.DockerClient) -> Snapshot:
+    """A snapshot that is not of the moment when a container is gone and its volume not yet.
+
+    A volume that stands alone for longer is somebody else's, and has to stay.
+    """
+    deadline = time.monotonic() + ALONE_WITHIN_SECONDS
+    while True:
+        now = snapshot(client)
+        alone = any(one.endswith(OF_NO_CONTAINER) for one in now)
+        if not alone or time.monotonic() > deadline:
+            return now
+        time.sleep(0.05)
 
 
 def processes_marked(mark: str) -> dict[int, str]:
@@ -276,7 +293,7 @@ def leaves_nothing_behind(
     monkeypatch.setattr(tempfile, "tempdir", None)  # it remembers the first TMPDIR
     marked = request.node.get_closest_marker("container_engine") is not None
     client = request.getfixturevalue("engine") if marked else None
-    before = snapshot(client) if client else frozenset()
+    before = settled_snapshot(client) if client else frozenset()
 
     def leftovers() -> list[str]:
         processes = processes_marked(mark).items()

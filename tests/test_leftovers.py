@@ -33,12 +33,12 @@ def run(
 
 
 def test_a_test_that_leaves_nothing_passes(checked: pytest.Pytester) -> None:
-    assert "1 passed" in run(checked, "pathlib.Path(tempfile.mkdtemp()).rmdir()")[-1]
+    assert "1 passed in" in run(checked, "pathlib.Path(tempfile.mkdtemp()).rmdir()")[-1]
 
 
 def test_what_ends_in_time_is_no_leftover(checked: pytest.Pytester) -> None:
     body = "subprocess.run('sleep 0.3 &', shell=True)"
-    assert "1 passed" in run(checked, body)[-1]
+    assert "1 passed in" in run(checked, body)[-1]
 
 
 def test_a_process_that_outlives_its_parent_is_found(checked: pytest.Pytester) -> None:
@@ -58,10 +58,10 @@ def test_lock_files_of_the_state_directory_may_stay(checked: pytest.Pytester) ->
         "(d := pathlib.Path(tempfile.gettempdir(), 'pytest-registry-0')).mkdir();"
         " (d / 'pull.lock').touch()"
     )
-    assert "1 passed" in run(checked, body)[-1]
+    assert "1 passed in" in run(checked, body)[-1]
 
 
-@pytest.mark.container_engine
+@pytest.mark.container_engine(alone=True)
 def test_a_container_and_a_tag_are_found(
     checked: pytest.Pytester, engine: docker.DockerClient, ci_nginx_image: str
 ) -> None:
@@ -80,7 +80,7 @@ def test_a_container_and_a_tag_are_found(
     assert any(f"{tag}" in line and "left in the engine: image" in line for line in said)
 
 
-@pytest.mark.container_engine
+@pytest.mark.container_engine(alone=True)
 @pytest.mark.parametrize("label", [None, "pytest-registry.run"])
 def test_only_what_a_run_of_another_test_had_there_may_go(
     checked: pytest.Pytester,
@@ -90,12 +90,50 @@ def test_only_what_a_run_of_another_test_had_there_may_go(
 ) -> None:
     name = "pytest-registry-gone"
     labels = {} if label is None else {label: "1"}
-    engine.containers.create(ci_nginx_image, name=name, labels=labels)
+    engine.containers.create(ci_nginx_image, name=name, labels=labels, volumes=["/data"])
     said = run(
         checked, f"engine.containers.get({name!r}).remove(v=True)", "leaves_nothing_behind, engine"
     )
-    assert any("gone from the engine: container" in line for line in said) is (label is None)
-    assert ("1 passed, 1 error" if label is None else "1 passed") in said[-1]
+    for kind in ("container", "volume"):
+        assert any(f"gone from the engine: {kind}" in line for line in said) is (label is None)
+    assert ("1 passed, 1 error" if label is None else "1 passed in") in said[-1]
+
+
+@pytest.mark.container_engine(alone=True)
+def test_a_volume_that_nobody_uses_has_to_stay(
+    checked: pytest.Pytester, engine: docker.DockerClient
+) -> None:
+    name = engine.volumes.create().name
+    said = run(checked, f"engine.volumes.get({name!r}).remove()", "leaves_nothing_behind, engine")
+    assert any(f"gone from the engine: volume {name}" in line for line in said)
+    assert "1 passed, 1 error" in said[-1]
+
+
+@pytest.mark.container_engine(alone=True)
+def test_a_volume_that_is_about_to_follow_its_container_is_waited_for(
+    checked: pytest.Pytester, engine: docker.DockerClient
+) -> None:
+    name = engine.volumes.create().name
+    # The first look sees it; `leaves_nothing_behind` is set up after the removal has been started.
+    checked.makeconftest(
+        CONFTEST.read_text()
+        + f"""
+@pytest.fixture(autouse=True, scope="session")
+def about_to_go(engine):
+    import threading
+
+    later = threading.Timer(0.5, engine.volumes.get({name!r}).remove)
+    later.start()
+    yield
+    later.join()
+"""
+    )
+    said = run(
+        checked,
+        f"assert {name!r} not in [one.name for one in engine.volumes.list()]",
+        "leaves_nothing_behind, engine",
+    )
+    assert "1 passed in" in said[-1]
 
 
 def test_an_engine_test_is_skipped_without_an_engine_but_fails_in_ci(
