@@ -257,11 +257,18 @@ def processes_marked(mark: str) -> dict[int, str]:
 
 
 def wait_until_nothing_is_left(leftovers: Callable[[], list[str]]) -> list[str]:
-    """The leftovers once they are none, or those that stay."""
+    """The leftovers once they are none, or those that stay.
+
+    None is what two looks say: a process that just executes its program has no environment yet.
+    """
     deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
-    while (left := leftovers()) and time.monotonic() < deadline:
+    found_none = False
+    while True:
+        left = leftovers()
+        if (found_none and not left) or time.monotonic() > deadline:
+            return left
+        found_none = not left
         time.sleep(0.05)
-    return left
 
 
 def changes(before: Snapshot, after: Snapshot) -> list[str]:
