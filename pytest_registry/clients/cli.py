@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from pytest_registry.clients.engine_words import fail
+from pytest_registry.clients.engine_words import COMMAND, fail
 from pytest_registry.errors import EngineUnavailable, PullError, PushError, RegistryError
 from pytest_registry.images.image import Image
 from pytest_registry.limits.policy import OperationLimits
@@ -93,7 +93,8 @@ class DockerCommand:
             remedy = "install it, or use registry_docker_client or registry_client, which need none"
             raise EngineUnavailable(asked, error.strerror or str(error), remedy) from error
         except subprocess.TimeoutExpired as error:
-            raise kind(asked, f"it did not end within {TIMEOUT:g} s") from error
+            section = kind.section or COMMAND
+            raise kind(asked, f"it did not end within {TIMEOUT:g} s", section=section) from error
         output = Output(command, done.stdout, done.stderr)
         self.outputs.append(output)
         if done.returncode != 0:

@@ -12,6 +12,10 @@ _MISSING = ("not found", "manifest unknown", "no such image", "does not exist", 
 access denied for x, repository does not exist or may require 'docker login'"."""
 
 
+COMMAND = "transfer-failed"
+"""The section about commands of the engine that fail, whatever they were to do."""
+
+
 def fail(
     asked: str, happened: str, kind: type[RegistryError], cause: Exception | None = None
 ) -> NoReturn:
@@ -32,4 +36,5 @@ def fail(
         raise AuthenticationFailed(
             asked, happened, "check the credentials; those of the run are registry.credentials"
         ) from cause
-    raise kind(asked, happened, "see the engine's own log for more") from cause
+    section = kind.section or COMMAND
+    raise kind(asked, happened, "see the engine's own log for more", section=section) from cause

@@ -1,16 +1,15 @@
-"""Where the slots' files live: a directory per user, machine and registry, 0700.
+"""Where the slots' files live: a directory per registry, 0700.
 
     BASE/HOST_PORT/pull/...    BASE/HOST_PORT/push/...
 
-The base is the caller's (a run's own directory for a registry that only the run uses), or the
-user's own one for all runs of this machine. Files are never unlinked one by one: unlinking a lock
-that is held admits a second holder (seen).
+The base is the caller's: a run's own directory for a registry that only the run uses, the user's
+state directory for one that all of their runs on this machine share. Files are never unlinked one
+by one: unlinking a lock that is held admits a second holder (seen).
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from pytest_registry.errors import StateError
@@ -23,26 +22,13 @@ class LimitWarning(UserWarning):
     """A limit that was asked for is not the one that applies."""
 
 
-def default_base() -> Path:
-    """The user's directory for all runs on this machine, gone at the latest with the boot.
-
-    A process that was started without XDG_RUNTIME_DIR, or with another TMPDIR, comes to another
-    directory and so shares no limits with the rest: give both the same environment.
-    """
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and Path(runtime).is_dir():
-        return Path(runtime) / "pytest-registry"
-    user = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
-    return Path(tempfile.gettempdir()) / f"pytest-registry{user}"
-
-
-def registry_directory(registry: str, base: Path | None = None) -> Path:
+def registry_directory(registry: str, base: Path) -> Path:
     """Make and check the directory of one registry (`HOST[:PORT]`); raises StateError."""
-    root = private_directory(default_base() if base is None else base)
+    root = private_directory(base)
     return private_directory(root / normal_registry(registry).replace(":", "_"))
 
 
-def file_slots(registry: str, base: Path | None = None) -> Slots:
+def file_slots(registry: str, base: Path) -> Slots:
     """The slots of a registry (`HOST[:PORT]`) on this machine, by the best means that it has.
 
     Raises StateError where the directory cannot be trusted.
@@ -77,6 +63,6 @@ def no_real_locks(directory: Path, error: OSError) -> StateError:
     return StateError(
         f"lock files in {directory}",
         f"its file system has no working locks ({error})",
-        "let XDG_RUNTIME_DIR or TMPDIR name a directory on a local file system",
+        "name a directory on a local file system with --registry-state-dir (or TMPDIR)",
         section="no-locks",
     )

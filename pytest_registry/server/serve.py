@@ -49,9 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     open_many_files()
     try:
         server = RegistryServer(_settings(arguments, password))
-    except StateError as error:
-        return _fail(f"could not {error.asked}: {error.happened} ({error.remedy})")
-    except OSError as error:
+    except (StateError, OSError) as error:
         return _fail(str(error))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # not by nohup

@@ -122,7 +122,7 @@ def test_the_docker_command_raises_what_it_failed_with(registry_factory: Factory
     wrong = registry.logged_in(Credentials("pytest", "wrong"))
     with pytest.raises(AuthenticationFailed):
         wrong.docker_command.pull(registry.reference("nothing"))
-    with pytest.raises(RegistryError):
+    with pytest.raises(RegistryError, match="explain transfer-failed"):
         registry.docker_command.run("no-such-command")
     assert registry.docker_command.outputs[-1].stderr
 

@@ -14,7 +14,6 @@ import pytest
 from pytest_registry.errors import StateError
 from pytest_registry.limits.directory import (
     LimitWarning,
-    default_base,
     file_slots,
     private_directory,
     registry_directory,
@@ -42,15 +41,6 @@ def test_a_registry_has_one_directory_by_whatever_name(
 
 def test_an_ipv6_registry_has_a_directory(base: Path) -> None:
     assert registry_directory("[::1]:5000", base).is_dir()
-
-
-def test_the_default_base_is_the_users_runtime_directory(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert default_base() == tmp_path / "pytest-registry"
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "gone"))
-    assert default_base().name == f"pytest-registry-{os.getuid()}"
 
 
 def test_all_that_is_made_is_the_users_alone(base: Path, slots: Slots) -> None:

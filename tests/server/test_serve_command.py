@@ -117,7 +117,6 @@ def test_it_says_how_to_log_in_and_keeps_the_password(tmp_path: Path) -> None:
         (["--username", "", "--password", PASSWORD], "--username is empty"),
         (["--tls-client-ca", "/absent"], "--tls-client-ca needs --tls-certificate"),
         (["--tls-key", "/absent"], "--tls-key needs --tls-certificate"),
-        (["--storage", str(Path(__file__).parent)], "holds files and is no registry's directory"),
     ],
 )
 def test_what_it_cannot_do_is_one_line(arguments: list[str], message: str) -> None:
@@ -134,6 +133,27 @@ def test_what_it_cannot_do_is_one_line(arguments: list[str], message: str) -> No
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert PASSWORD not in done.stderr
+
+
+def refused(directory: Path) -> list[str]:
+    """What a registry says that does not serve from that directory."""
+    command = [*COMMAND, "--port", "0", "--storage", str(directory)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    return done.stderr.splitlines()
+
+
+def test_a_directory_of_others_or_of_another_registry_is_refused_with_what_explains_it(
+    tmp_path: Path,
+) -> None:
+    told, remedy, docs = refused(Path(__file__).parent)
+    assert told.endswith("it holds files and is no registry's directory")
+    assert remedy == "What to do: name an empty or a new one"
+    assert docs == "Docs: python -m pytest_registry explain not-a-registrys"
+    with serving("--storage", str(tmp_path)):
+        told, remedy, docs = refused(tmp_path)
+    assert told.endswith("another registry is serving from that directory")
+    assert docs == "Docs: python -m pytest_registry explain served-already"
 
 
 def test_a_password_without_a_user_name_is_not_left_out() -> None:
