@@ -77,7 +77,7 @@ OPTIONS: tuple[Option, ...] = (
         None,
         "A registry that runs already, to be used below a prefix of the run's own. User name and"
         " password come from PYTEST_REGISTRY_USERNAME and PYTEST_REGISTRY_PASSWORD, or from your"
-        " Docker config.",
+        " own login (Docker config, podman's auth.json).",
         "https://HOST[:PORT][/PREFIX]",
     ),
     Option(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -16,6 +21,7 @@ from pytest_registry import errors
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+PACKAGE = Path(pytest_registry.__path__[0])
 BIN = Path(sys.executable).parent
 SCHEMAS = {
     "github": "github-workflows",
@@ -24,6 +30,16 @@ SCHEMAS = {
     "gitlab-parallel": "gitlab-ci",
     "azure": "azure-pipelines",
 }
+LEAST_MAJORS = {"actions/checkout": 5, "actions/setup-python": 6, "actions/upload-artifact": 6}
+"""The first of each that asks for Node 24: GitHub's runners have no Node 20 since 2026-09-23."""
+HELD = {
+    "client": "OciClient",
+    "credentials": "Credentials",
+    "endpoint": "Endpoint",
+    "limits": "Limits",
+    "requests": "Requests",
+}
+"""What `registry.NAME` is, as the reference calls it."""
 KINDS = {
     name: kind
     for name, kind in vars(errors).items()
@@ -87,6 +103,56 @@ def test_every_public_name_stands_in_the_reference() -> None:
     assert [name for name in names if f"`{name}`" not in page] == []
 
 
+def described() -> dict[str, set[str] | None]:
+    """The members that the reference describes, by class; None where it describes all."""
+    page = (DOCS / "reference" / "api.md").read_text()
+    found = re.findall(r"autoclass:: \S+\.(\w+)\n(?:   :members:([^\n]*)\n)?", page)
+    return {
+        name: {each.strip() for each in names.split(",")} if names else None
+        for name, names in found
+    }
+
+
+def test_every_attribute_of_what_the_registry_holds_that_a_page_names_stands_in_the_reference() -> (
+    None
+):
+    pages = "".join(page.read_text() for page in [*DOCS.rglob("*.md"), ROOT / "README.md"])
+    examples = "".join(path.read_text() for path in (ROOT / "examples").rglob("*.py"))
+    named = set(re.findall(rf"\bregistry\.({'|'.join(HELD)})\.(\w+)", pages + examples))
+    assert ("endpoint", "reason") in named
+    known = {of: described()[kind] for of, kind in HELD.items()}
+    missing = [f"registry.{of}.{name}" for of, name in named if name not in (known[of] or {name})]
+    assert missing == []
+
+
+def house() -> list[list[str]]:
+    """The places that each row of CONTRIBUTING's map names."""
+    _, _, rest = (ROOT / "CONTRIBUTING.md").read_text().partition("| to change | look in |\n")
+    rows = [row.split(" | ")[1] for row in rest.partition("\n\n")[0].splitlines()[1:]]
+    places = [re.findall(r"`([^`\s]+(?:/|\.\w+|/\w+))`", row) for row in rows]
+    assert all(places)
+    return places
+
+
+def test_every_place_in_the_map_of_the_house_is_there() -> None:
+    """A place is named from the root, from the package, or from the row's first one."""
+    missing = [
+        place
+        for row in house()
+        for place in row
+        if not place.startswith(".")  # the sdist has no .ci
+        and not any((base / place).exists() for base in (ROOT, PACKAGE, ROOT / row[0]))
+    ]
+    assert missing == []
+
+
+def test_every_part_of_the_package_is_in_the_map_of_the_house() -> None:
+    named = {PACKAGE / place.removeprefix("pytest_registry/") for row in house() for place in row}
+    parts = {path for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    assert len(parts) > 5
+    assert (parts | set(PACKAGE.glob("*.py"))) - named == set()
+
+
 @pytest.mark.parametrize(
     "path", sorted((DOCS / "before").glob("*.txt")), ids=lambda path: path.stem
 )
@@ -107,6 +173,53 @@ def test_ready_made_ci_files_follow_their_schemas(name: str) -> None:
         check=False,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEMAS if name.startswith("github")])
+def test_the_actions_of_a_ready_made_ci_file_run_where_node_20_is_gone(name: str) -> None:
+    used = re.findall(r"uses: (\S+)@v(\d+)\n", (DOCS / "ci" / f"{name}.yml").read_text())
+    assert used
+    assert [action for action, major in used if int(major) < LEAST_MAJORS[action]] == []
+
+
+class PagesOfRepositories(BaseHTTPRequestHandler):
+    """GitLab's list of a project's repositories: 250 of them, in pages."""
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        asked = parse_qs(parts.query)
+        size, page = int(asked["per_page"][0]), int(asked["page"][0])
+        known = parts.path == "/projects/7/registry/repositories"
+        self.send_response(200 if known and self.headers["JOB-TOKEN"] == "token" else 404)
+        self.end_headers()
+        found = [{"path": f"group/{n}"} for n in range(250)][(page - 1) * size : page * size]
+        self.wfile.write(json.dumps(found).encode())
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Say nothing."""
+
+
+def test_the_sweep_in_gitlabs_file_lists_the_repositories_of_every_page(tmp_path: Path) -> None:
+    text = (DOCS / "ci" / "gitlab-parallel.yml").read_text()
+    [script] = re.findall(r"    - \|\n((?:      .*\n)+)", text)
+    with ThreadingHTTPServer(("127.0.0.1", 0), PagesOfRepositories) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        project = {"CI_API_V4_URL": f"http://127.0.0.1:{server.server_port}", "CI_PROJECT_ID": "7"}
+        subprocess.run(
+            ["sh", "-euc", re.sub(r"(?m)^ {6}", "", script)],
+            env={
+                **os.environ,
+                **project,
+                "CI_JOB_TOKEN": "token",
+                "PATH": f"{BIN}:{os.environ['PATH']}",
+                "no_proxy": "127.0.0.1",
+            },
+            cwd=tmp_path,
+            check=True,
+        )
+        server.shutdown()
+    listed = (tmp_path / "repositories").read_text().split()
+    assert listed == [f"group/{n}" for n in range(250)]
 
 
 @pytest.mark.parametrize("name", ["github", "gitlab", "azure"])

@@ -137,6 +137,16 @@ def test_the_command_for_a_kept_registry_is_that_of_the_output_above_it() -> Non
     assert f"\n{config} \\\n    docker pull {host}/samples/nginx\n" in page
 
 
+def test_every_line_of_the_summary_that_is_explained_stands_in_the_output_above() -> None:
+    page = (ROOT / "docs" / "howto" / "read-the-log.md").read_text()
+    shown, _, table = page.partition("## The summary\n")[2].partition("| line | means |")
+    [name] = re.findall(r"output/([\w-]+)\.txt", shown)
+    explained = re.findall(r"(?m)^\| `([^`]+?)(?:\.\.\.)?` \|", table)
+    lines = (OUTPUT / f"{name}.txt").read_text().splitlines()
+    assert len(explained) > 2
+    assert [each for each in explained if not any(line.startswith(each) for line in lines)] == []
+
+
 if __name__ == "__main__":
     OUTPUT.mkdir(exist_ok=True)
     for name, command in COMMANDS.items():

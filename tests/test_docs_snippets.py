@@ -13,7 +13,7 @@ import pytest
 from pytest_registry import fixtures
 from pytest_registry.__main__ import COMMANDS, main
 from pytest_registry.options import OPTIONS
-from tests.conftest import PYTEST
+from tests.conftest import MARK, PYTEST
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -31,6 +31,9 @@ GENERATED = [
 SUITES = ("docs", "tutorial", "breaking", "anywhere")
 """Below examples/; `quickstart` is run by CI, `retrying_client` by a test of its own."""
 WITH_AN_ENGINE = SUITES[:2]
+
+PASSED_ON = ("PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", MARK)
+"""Of the environment, to a command that is to have no other settings."""
 
 NO_OPTIONS = {"PYTEST_REGISTRY_USERNAME", "PYTEST_REGISTRY_PASSWORD"}
 """Settings that are read from the environment only."""
@@ -58,6 +61,34 @@ def test_every_snippet_passes_without_an_engine(
 ) -> None:
     assert "skipped" in passes(SUITES, tmp_path / "state", DOCKER_HOST="unix:///none")
     assert [path.name for path in (tmp_path / "state").iterdir()] == ["limits"]
+
+
+def test_the_readmes_first_command_needs_neither_an_engine_nor_a_network(
+    tmp_path: Path, leaves_nothing_behind: None
+) -> None:
+    readme = (ROOT / "README.md").read_text()
+    found = re.search(
+        r"`(\w+\.py)`.*?```python\n(.*?)```\n\n```bash\n(.*?)\n```", readme, re.DOTALL
+    )
+    assert found
+    name, test, command = found.groups()
+    (tmp_path / name).write_text(test)
+    nowhere = "http://127.0.0.1:9"  # the discard port, where nobody listens
+    done = subprocess.run(
+        [*PYTEST, "-p", "no:cacheprovider", *command.removeprefix("pytest ").split()],
+        cwd=tmp_path,
+        env={
+            **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            **{f"{scheme}_proxy": nowhere for scheme in ("http", "https", "all")},
+            "DOCKER_HOST": "unix:///none",
+            "PYTEST_REGISTRY_STATE_DIR": str(tmp_path / "state"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "registry: embedded" in done.stdout
 
 
 @pytest.mark.container_engine

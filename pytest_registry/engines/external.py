@@ -95,8 +95,8 @@ class ExternalEngine:
 def account_for(host: str, environment: Mapping[str, str] = os.environ) -> tuple[Credentials, str]:
     """The account for a registry, and in words where it comes from.
 
-    The environment's, else the user's own login in the Docker config (credential helpers included),
-    else anonymous. Raises AuthenticationFailed where the environment gives but half of it.
+    The environment's, else the user's own login as docker or podman keeps it (credential helpers
+    included), else anonymous. Raises AuthenticationFailed where the environment gives but half of it.
     """
     from pytest_registry.clients.user_login import user_login
 
@@ -109,7 +109,7 @@ def account_for(host: str, environment: Mapping[str, str] = os.environ) -> tuple
         raise AuthenticationFailed(f"log in to {host}", happened, "give both or neither")
     found = user_login(host, environment)
     if found is not None:
-        return found, f"as {found.username} (from the Docker config)"
+        return found, f"as {found.username} (your own login)"
     return ANONYMOUS, "anonymously"
 
 

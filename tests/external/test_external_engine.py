@@ -302,7 +302,7 @@ def test_the_account_comes_from_the_environment_else_the_docker_config_else_ther
     assert account_for("host.example", given)[0] == Credentials("me", "mine")
     path = {"PATH": f"{helper.parent}:{os.environ['PATH']}"}
     found, whence = account_for("host.example", {**config, **path})
-    assert (found.password, "Docker config" in whence) == ("refresh", True)
+    assert (found.password, "own login" in whence) == ("refresh", True)
     assert account_for("other.example", config)[0] == ANONYMOUS
 
 
