@@ -179,7 +179,7 @@ class Contents:
     def _size(self, repository: str, manifest: Manifest) -> int:
         below = sum(
             self._size(repository, self.client.manifest(repository, each.digest))
-            for each in manifest.manifests
+            for each in manifest.children
         )
         return manifest.size + below
 

@@ -59,7 +59,7 @@ def _collect(session: Session, repository: str, target: str, digests: dict[str, 
     if manifest.digest in digests:
         return
     digests[manifest.digest] = None
-    for child in manifest.manifests:
+    for child in manifest.children:  # asked for a blob as a manifest, distribution answers 500
         _collect(session, repository, child.digest, digests)
     try:
         about = referrers.list_referrers(session, repository, manifest.digest, None)

@@ -48,11 +48,11 @@ class RepositoryDestination:
         )
 
     def keep(self, manifest: Manifest) -> None:
-        """Store a child by digest."""
+        """Store a child by the digest that its index lists it by."""
         referrers.put_manifest(self.session, self.repository, manifest.digest, manifest)
 
     def finish(self, root: Manifest) -> Descriptor:
-        """Store the image's own manifest under the tag."""
+        """Store the image's own manifest under the tag, else by its digest."""
         target = self.tag or root.digest
         return referrers.put_manifest(self.session, self.repository, target, root)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import NamedTuple
 
 from pytest_registry.clients.challenge import repository_scope
 from pytest_registry.clients.headers import media_type
 from pytest_registry.clients.http import Answer, Body
 from pytest_registry.clients.session import Request, Session
-from pytest_registry.errors import ProtocolError, PullError, Unsupported
+from pytest_registry.errors import ProtocolError, PullError, PushError, Unsupported
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import EVERY_MANIFEST, OCTET_STREAM
@@ -20,8 +21,21 @@ MAX_MANIFEST = 16 << 20
 ACCEPT = {"Accept": ", ".join((*EVERY_MANIFEST, "*/*;q=0.1"))}
 
 
+class Stored(NamedTuple):
+    """What a registry made of a manifest that was pushed.
+
+    `digest` is the one that it holds the manifest by. `noted`: it took note of the subject.
+    """
+
+    digest: str
+    noted: bool
+
+
 def get_manifest(session: Session, repository: str, target: str) -> Manifest:
-    """A manifest by tag or digest, compared with the digest; raises ImageNotFound, PullError."""
+    """A manifest by tag or digest, compared with the digest; raises ImageNotFound, PullError.
+
+    It is known by the digest that was asked for, else by the one that the registry tells.
+    """
     request = Request(
         f"get {reference(session, repository, target)}",
         "GET",
@@ -30,10 +44,12 @@ def get_manifest(session: Session, repository: str, target: str) -> Manifest:
         headers=ACCEPT,
     )
     answer, content = session.fetch(request, MAX_MANIFEST)
-    expected = target if is_digest(target) else answer.header("Docker-Content-Digest")
-    if expected is not None and is_digest(expected):
-        _compare(content, expected, request.asked)
-    return parse(content, media_type(answer.header("Content-Type")), request.asked)
+    digest = _known_by(target, answer, content)
+    if (found := digest_of(content, algorithm_of(digest))) != digest:
+        happened = f"the registry sent other content: its digest is {found}, not {digest}"
+        raise PullError(request.asked, happened, "push the image again", section="other-content")
+    kind = media_type(answer.header("Content-Type"))
+    return parse(content, kind, request.asked).known_by(digest)
 
 
 def head_manifest(session: Session, repository: str, target: str) -> Descriptor | None:
@@ -54,10 +70,11 @@ def head_manifest(session: Session, repository: str, target: str) -> Descriptor 
     return found or get_manifest(session, repository, target).describe()
 
 
-def store(session: Session, repository: str, target: str, manifest: Manifest) -> bool:
+def store(session: Session, repository: str, target: str, manifest: Manifest) -> Stored:
     """Store a manifest under a tag or its digest, as it is; raises ProtocolError.
 
-    Returns whether the registry took note of a subject (`OCI-Subject`).
+    Under a tag the registry chooses the digest's algorithm. Raises PushError where what it then
+    tells is not the digest of what was sent.
     """
     request = Request(
         f"push {reference(session, repository, target)}",
@@ -69,7 +86,12 @@ def store(session: Session, repository: str, target: str, manifest: Manifest) ->
         expect=(HTTPStatus.CREATED,),
         missing=False,
     )
-    return session.order(request).header("OCI-Subject") is not None
+    answer = session.order(request)
+    digest = _known_by(target, answer, manifest.content)
+    if (sent := digest_of(manifest.content, algorithm_of(digest))) != digest:
+        happened = f"the registry stored other content: its digest is {digest}, not {sent}"
+        raise PushError(request.asked, happened, "push the image again", section="other-content")
+    return Stored(digest, noted=answer.header("OCI-Subject") is not None)
 
 
 def remove(session: Session, repository: str, target: str) -> None:
@@ -108,17 +130,21 @@ def parse(content: bytes, kind: str, asked: str) -> Manifest:
         raise ProtocolError(asked, f"the manifest is not valid: {error}") from None
 
 
-def _described(answer: Answer, target: str) -> Descriptor | None:
+def _known_by(target: str, answer: Answer, content: bytes) -> str:
+    """The digest that was asked for, else the one that the registry tells, else the content's."""
+    # Registries of earlier specifications need not tell it, and it may be of an unknown algorithm.
+    return _told(target, answer) or digest_of(content)
+
+
+def _told(target: str, answer: Answer) -> str | None:
     digest = target if is_digest(target) else answer.header("Docker-Content-Digest") or ""
+    return digest if is_digest(digest) else None
+
+
+def _described(answer: Answer, target: str) -> Descriptor | None:
+    digest = _told(target, answer)
     length = answer.header("Content-Length") or ""
     kind = media_type(answer.header("Content-Type"))
-    if not (is_digest(digest) and length.isascii() and length.isdigit() and kind):
+    if digest is None or not (length.isascii() and length.isdigit() and kind):
         return None
     return Descriptor(kind, digest, int(length))
-
-
-def _compare(content: bytes, expected: str, asked: str) -> None:
-    found = digest_of(content, algorithm_of(expected))
-    if found != expected:
-        happened = f"the registry sent other content: its digest is {found}, not {expected}"
-        raise PullError(asked, happened, "push the image again", section="other-content")

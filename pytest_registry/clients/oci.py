@@ -139,7 +139,10 @@ class OciClient:
     # Manifests
 
     def manifest(self, repository: str, target: str) -> Manifest:
-        """A manifest or index by tag or digest, verified; raises ImageNotFound, PullError."""
+        """A manifest or index by tag or digest, verified; raises ImageNotFound, PullError.
+
+        Its `digest` is the one that was asked for, and of a tag the registry's own.
+        """
         return manifests.get_manifest(self._session, *self._named(repository, target))
 
     def head(self, repository: str, target: str) -> Descriptor | None:

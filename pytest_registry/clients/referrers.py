@@ -15,7 +15,6 @@ from pytest_registry.errors import ImageNotFound, ProtocolError
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import OCI_INDEX
-from pytest_registry.oci.names import is_digest
 
 Descriptors = tuple[Descriptor, ...]
 
@@ -25,12 +24,12 @@ def put_manifest(session: Session, repository: str, target: str, manifest: Manif
 
     (distribution-spec, "Pushing Manifests with Subject")
     """
-    noted = store(session, repository, target, manifest)
-    if manifest.subject is not None and not noted:
+    stored = store(session, repository, target, manifest)
+    manifest = manifest.known_by(stored.digest)
+    if manifest.subject is not None and not stored.noted:
         entry = referrer_of(manifest)
         _edit(session, repository, manifest.subject.digest, lambda old: _added(old, entry))
-    descriptor = manifest.describe()
-    return descriptor._replace(digest=target) if is_digest(target) else descriptor
+    return manifest.describe()
 
 
 def delete_manifest(session: Session, repository: str, digest: str) -> None:

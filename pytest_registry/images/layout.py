@@ -39,7 +39,7 @@ class LayoutImage:
         """A manifest by descriptor, compared with its digest; raises ImageNotFound, PullError."""
         try:
             content = read_document(self.files, _path(descriptor))
-            return _checked(content, descriptor)
+            return _checked(content, descriptor).known_by(descriptor.digest)
         except FileNotFoundError:
             raise missing(self.name, descriptor) from None
         except ValueError as error:
@@ -78,7 +78,7 @@ class LayoutImage:
             return False
         return all(
             self.files.size(_path(each)) is not None and self._holds(self.child(each))
-            for each in manifest.manifests
+            for each in manifest.children
         )
 
 

@@ -78,7 +78,7 @@ class Platform:
 
 @dataclass(frozen=True)
 class OnePlatform:
-    """Of an index the image for one platform; any other image as it is."""
+    """Of an index the image for one platform; any other image, or a build cache, as it is."""
 
     source: ImageSource
     platform: Platform = field(default_factory=Platform.of_machine)
@@ -108,12 +108,12 @@ class OnePlatform:
     @cached_property
     def _root(self) -> Manifest:
         manifest = self.source.root()
-        while manifest.is_index:
+        while manifest.is_index and not _is_cache(manifest):
             manifest = self.source.child(self._choose(manifest))
         return manifest
 
     def _choose(self, index: Manifest) -> Descriptor:
-        offered = [(Platform.of_descriptor(each), each) for each in index.manifests]
+        offered = [(Platform.of_descriptor(each), each) for each in index.children]
         for platform, descriptor in offered:
             if platform is not None and self.platform.matches(platform):
                 return descriptor
@@ -125,3 +125,8 @@ class OnePlatform:
             f"its index lists {listed}",
             "name one of these with platform=, or take all of them with all_platforms=True",
         )
+
+
+def _is_cache(index: Manifest) -> bool:
+    """Whether it lists nothing but blobs, as BuildKit's caches do: these have no platforms."""
+    return bool(index.blobs) and not index.children

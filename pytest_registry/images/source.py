@@ -56,10 +56,16 @@ class ImageSource(Protocol):
         """The manifest or index that is the image; raises ImageNotFound, TransferError."""
 
     def child(self, descriptor: Descriptor) -> Manifest:
-        """A manifest that an index of this image lists; raises ImageNotFound, TransferError."""
+        """A manifest that an index of this image lists, known by the digest that is listed.
+
+        Raises ImageNotFound, TransferError.
+        """
 
     def open(self, descriptor: Descriptor) -> Readable:
-        """A config or layer of this image, from its start; raises ImageNotFound, TransferError."""
+        """A config, layer or other blob of this image, from its start.
+
+        Raises ImageNotFound, TransferError.
+        """
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class StoredImage:
     def child(self, descriptor: Descriptor) -> Manifest:
         """A manifest of the index; raises ImageNotFound."""
         try:
-            return self.children[descriptor.digest]
+            return self.children[descriptor.digest].known_by(descriptor.digest)
         except KeyError:
             raise missing(self.name, descriptor) from None
 

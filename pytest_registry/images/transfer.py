@@ -48,7 +48,7 @@ class Destination(Protocol):
         """
 
     def keep(self, manifest: Manifest) -> None:
-        """Take a child manifest, by its digest."""
+        """Take a child manifest, by the digest that it is known by."""
 
     def finish(self, root: Manifest) -> Descriptor:
         """Take the image's own manifest or index, last of all."""
@@ -122,7 +122,7 @@ def children_of(source: ImageSource, root: Manifest, depth: int = 1) -> Iterator
     """Every manifest below an index, children before the index that lists them."""
     if depth > MAX_DEPTH:
         raise ProtocolError(f"read {source.name}", f"indexes lie over {MAX_DEPTH} deep")
-    for descriptor in _distinct(root.manifests):
+    for descriptor in _distinct(root.children):
         child = source.child(descriptor)
         yield from children_of(source, child, depth + 1)
         yield child

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 from pytest_registry.oci.descriptor import Descriptor
-from pytest_registry.oci.media_types import INDEXES, MANIFESTS
-from pytest_registry.oci.names import digest_of
+from pytest_registry.oci.media_types import INDEXES, MANIFESTS, is_manifest_type
+from pytest_registry.oci.names import algorithm_of, digest_of
 
 
 class Manifest(NamedTuple):
     """A manifest or index as it travels: its bytes, its media type, and what it refers to.
 
-    `content` is kept to the byte: its digest is the image's name.
+    `content` is kept to the byte: its digest is the image's name. `algorithm` is that of the digest
+    by which it was asked for, is listed, or is known to its registry; sha256 where nobody said.
     """
 
     media_type: str
@@ -23,11 +24,12 @@ class Manifest(NamedTuple):
     subject: Descriptor | None = None
     artifact_type: str | None = None
     annotations: Mapping[str, str] | None = None
+    algorithm: str = "sha256"
 
     @property
     def digest(self) -> str:
-        """The sha256 digest of the content."""
-        return digest_of(self.content)
+        """The digest of the content, by `algorithm`."""
+        return digest_of(self.content, self.algorithm)
 
     @property
     def is_index(self) -> bool:
@@ -35,18 +37,31 @@ class Manifest(NamedTuple):
         return self.media_type in INDEXES
 
     @property
+    def children(self) -> tuple[Descriptor, ...]:
+        """Of what an index lists, the manifests and indexes."""
+        return tuple(each for each in self.manifests if is_manifest_type(each.media_type))
+
+    @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """The config and the layers: what must be in the repository before the manifest."""
-        return ((self.config,) if self.config is not None else ()) + self.layers
+        """The config, the layers, and the blobs that an index lists, as a build cache's does.
+
+        They must be in the repository before the manifest, as its children must.
+        """
+        listed = (each for each in self.manifests if not is_manifest_type(each.media_type))
+        return (*((self.config,) if self.config is not None else ()), *self.layers, *listed)
 
     @property
     def size(self) -> int:
-        """Bytes of the manifest and of all blobs that it names (not of an index's manifests)."""
+        """Bytes of the manifest and of all blobs that it names (not of an index's children)."""
         return len(self.content) + sum(blob.size for blob in self.blobs)
 
     def describe(self) -> Descriptor:
         """The descriptor by which another manifest refers to this one."""
         return Descriptor(self.media_type, self.digest, len(self.content))
+
+    def known_by(self, digest: str) -> Self:
+        """The same, whose `digest` is of the algorithm of this one."""
+        return self._replace(algorithm=algorithm_of(digest))
 
     @classmethod
     def parse(cls, content: bytes, media_type: str) -> Self:

@@ -20,3 +20,12 @@ MANIFESTS = (OCI_MANIFEST, DOCKER_MANIFEST)
 INDEXES = (OCI_INDEX, DOCKER_INDEX)
 EVERY_MANIFEST = MANIFESTS + INDEXES
 """What a client that takes any manifest sends as `Accept`."""
+
+
+def is_manifest_type(media_type: str) -> bool:
+    """Whether content of this type is pushed and pulled as a manifest: what is not, is a blob.
+
+    An index may list blobs too, as BuildKit's caches do. Manifests of other versions are told by
+    their names: the specification lets an index list types that nobody knows yet (image-index.md).
+    """
+    return media_type in EVERY_MANIFEST or ".manifest." in media_type or ".index." in media_type

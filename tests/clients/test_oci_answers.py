@@ -117,6 +117,29 @@ def test_an_empty_list_may_be_null(ask: Ask, reply: type[Reply]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "member", "read"),
+    [
+        ("/v2/a/tags/list", "tags", lambda client: client.tags("a")),
+        ("/v2/a/tags/list", "tags", lambda client: client.tags("a", page=2)),
+        ("/v2/_catalog", "repositories", lambda client: client.repositories()),
+        ("/v2/_catalog", "repositories", lambda client: client.repositories(page=2)),
+    ],
+)
+def test_a_list_is_read_over_all_pages_however_long_the_registry_makes_them(
+    ask: Ask, reply: type[Reply], path: str, member: str, read: Callable[[OciClient], list[str]]
+) -> None:
+    def page(names: list[str], **headers: str) -> Reply:
+        return reply(200, headers, json.dumps({member: names}).encode())
+
+    following = [f"{path}?n=1&last={last}" for last in ("b", "a")]
+    links = [f'<{target}>; rel="next"' for target in following]
+    first, second = (page([name], Link=link) for name, link in zip("ba", links, strict=True))
+    client, server = ask(in_turn(first, second, page(["c"])))
+    assert read(client) == ["a", "b", "c"]
+    assert [each.path for each in server.seen][1:] == following
+
+
+@pytest.mark.parametrize(
     "link", ["</v2/a/tags/list>; rel=next", "<http://other.example/>; rel=next"]
 )
 def test_pages_that_lead_in_a_circle_or_elsewhere_are_an_error(

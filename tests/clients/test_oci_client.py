@@ -161,7 +161,7 @@ def test_a_sha512_digest_is_taken(client: OciClient, served: Served, repository:
     index = an_index()
     name = digest_of(index.content, "sha512")
     assert client.put_manifest(repository, name, index).digest == name
-    assert client.manifest(repository, name) == index
+    assert client.manifest(repository, name) == index.known_by(name)
 
 
 def test_tags_are_listed_over_all_pages(client: OciClient, repository: str) -> None:
@@ -178,8 +178,8 @@ def test_repositories_are_listed_over_all_pages(client: OciClient, repository: s
     names = [f"{repository}/{letter}" for letter in "abcde"]
     for name in names:
         client.push(synthetic_image(0), name, "1")
-    assert set(names) <= set(client.repositories())
-    assert client.repositories(page=2) == client.repositories()
+    for found in (client.repositories(), client.repositories(page=2)):
+        assert [name for name in found if name in names] == names
 
 
 def test_a_blob_is_mounted_from_another_repository(client: OciClient, repository: str) -> None:
