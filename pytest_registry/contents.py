@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import ImageNotFound, RegistryEnded, RegistryError
-from pytest_registry.images.image import Image
+from pytest_registry.images.image import STAND_IN, Image
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import Operation
 from pytest_registry.oci.namespace import Namespace
@@ -119,7 +119,12 @@ class Contents:
         with self._explained(f"look at {reference}"):
             manifest = self.client.manifest(repository, tag)
             return Image(
-                reference, repository, tag, manifest.digest, self._size(repository, manifest)
+                reference,
+                repository,
+                tag,
+                manifest.digest,
+                self._size(repository, manifest),
+                synthetic=(manifest.annotations or {}).get(STAND_IN, ""),
             )
 
     def repositories(self) -> list[str]:

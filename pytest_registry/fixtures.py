@@ -177,7 +177,8 @@ def registry_push(
     """
     from pytest_registry.sample import Push
 
-    return Push(registry, member_of(request.config).run.settings, registry_namespace)
+    member = member_of(request.config)
+    return Push(registry, member.run.settings, registry_namespace, member.note_stand_in)
 
 
 @pytest.fixture

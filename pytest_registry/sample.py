@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_registry.errors import TransferError
-from pytest_registry.images.image import Image
+from pytest_registry.images.image import STAND_IN, Image
 from pytest_registry.registry import Registry, repository_of
 from pytest_registry.settings import Settings
 
 if TYPE_CHECKING:
     from pytest_registry.images.source import ImageSource
 
+
+Note = Callable[[str], object]
+"""Is told why a synthetic image stands for the sample image, for the run's summary."""
 
 NGINX_REPOSITORY = "samples/nginx"
 """Where the sample image stands in the registry."""
@@ -27,6 +30,7 @@ class Push:
     registry: Registry
     settings: Settings
     namespace: str
+    note: Note
 
     def __call__(
         self,
@@ -41,7 +45,13 @@ class Push:
             name = repository_of(self.settings.sample_image if source is None else source)
             repository = f"{self.namespace}/{name}"
         return push_or_sample(
-            self.registry, self.settings, source, repository, tag, platform=platform
+            self.registry,
+            self.settings,
+            source,
+            repository,
+            tag,
+            platform=platform,
+            note=self.note,
         )
 
 
@@ -53,6 +63,7 @@ def push_or_sample(
     tag: str = "latest",
     *,
     platform: str | None = None,
+    note: Note,
 ) -> Image:
     """Push `source`, or the sample image for None; raises what `Registry.push` raises.
 
@@ -65,6 +76,7 @@ def push_or_sample(
         try:
             registry.find(settings.sample_image, platform=platform)
         except TransferError as error:
+            note(error.happened)
             return _push_synthetic(registry, repository, tag, error.happened)
     return registry.push(settings.sample_image, repository, tag, platform=platform)
 
@@ -72,5 +84,4 @@ def push_or_sample(
 def _push_synthetic(registry: Registry, repository: str, tag: str, why: str) -> Image:
     from pytest_registry.images.synthetic import synthetic_image
 
-    pushed = registry.push(synthetic_image(), repository, tag)
-    return dataclasses.replace(pushed, synthetic=why)
+    return registry.push(synthetic_image(annotations={STAND_IN: why}), repository, tag)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+STAND_IN = "pytest-registry.stand-in"
+"""The annotation of a made-up image's manifest that says why it is not the one asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Image:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 
 def sample_image(registry: Registry, member: Member) -> Image:
     """The sample image; raises what a push raises."""
-    settings = member.run.settings
     return member.once(
-        SAMPLE, lambda: push_or_sample(registry, settings, None, NGINX_REPOSITORY, "latest")
+        SAMPLE,
+        lambda: push_or_sample(
+            registry, member.run.settings, None, NGINX_REPOSITORY, note=member.note_stand_in
+        ),
     )
 
 
@@ -55,7 +57,13 @@ def pushed(marks: Iterable[pytest.Mark], registry: Registry, member: Member) -> 
         return member.once(
             name,
             lambda: push_or_sample(
-                registry, member.run.settings, source, repository, tag, platform=platform
+                registry,
+                member.run.settings,
+                source,
+                repository,
+                tag,
+                platform=platform,
+                note=member.note_stand_in,
             ),
         )
 

@@ -118,6 +118,12 @@ class Member:
 
         return Image(**once(self.run, name, lambda: dataclasses.asdict(make())))
 
+    def note_stand_in(self, why: str) -> None:
+        """Have the run say that a synthetic image stands for the sample image."""
+        from pytest_registry.sharing.once import STAND_IN, once
+
+        once(self.run, STAND_IN, lambda: {"why": why})
+
     def finish(self) -> None:
         """End the run, if this process owns one, and wait for its end."""
         if self._owner is not None:

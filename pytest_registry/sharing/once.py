@@ -16,6 +16,9 @@ from pytest_registry.sharing.run import Run
 SAMPLE = "sample"
 """The name under which the sample image is made once."""
 
+STAND_IN = "stand-in"
+"""The name under which is kept why a synthetic image stands for the sample image."""
+
 
 def once(run: Run, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What `make` gave the first process that asked for `name`, as plain data.

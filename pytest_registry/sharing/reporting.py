@@ -14,20 +14,21 @@ from pytest_registry.sharing import elsewhere, kept, once
 from pytest_registry.sharing.run import Run
 
 
-def announcement(endpoint: Endpoint) -> str:
-    """Which registry serves a run and why, in one line."""
-    return (
+def announcements(run: Run, endpoint: Endpoint) -> list[str]:
+    """Which registry serves a run and why, and whether its sample image is a made-up one so far."""
+    registry = (
         f"registry: {endpoint.detail}, at {endpoint.url} after {endpoint.start_seconds:.2f} s"
         f" ({endpoint.reason})"
     )
+    stand_in = once.made(run, once.STAND_IN)
+    if stand_in is None:
+        return [registry]
+    return [registry, f"the sample image is a synthetic one, not nginx: {stand_in['why']}"]
 
 
 def summary(run: Run, endpoint: Endpoint) -> list[str]:
     """What the registry did in the run, in a few lines."""
-    lines = [announcement(endpoint)]
-    sample = once.made(run, once.SAMPLE)
-    if sample is not None and sample["synthetic"]:
-        lines.append(f"the sample image is a synthetic one, not nginx: {sample['synthetic']}")
+    lines = announcements(run, endpoint)
     lines += _told_of(run, endpoint)
     lines += elsewhere.summary(run, endpoint)
     return lines + (kept.how_to_use(run, endpoint) if run.kept.exists() else [])

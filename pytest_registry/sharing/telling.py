@@ -22,6 +22,7 @@ class Teller:
         self._config = config
         self._member = member
         self._announces = config.get_verbosity() > 0 and not hasattr(config, "workerinput")
+        self._announced: list[str] = []
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -40,21 +41,22 @@ class Teller:
         return self._discreet(report)
 
     def pytest_runtest_logfinish(self) -> None:
-        """With -v: one line that says which registry there is and why, once it is known.
+        """With -v: a line that says which registry there is and why, once it is known.
 
         That is after the first test that used it, whichever worker ran it. It cannot be sooner: the
-        registry is started, and its engine chosen, when a test asks.
+        registry is started, and its engine chosen, when a test asks. Likewise for a sample image
+        that is a made-up one.
         """
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
-        if not self._announces or reporter is None:
+        if not self._announces or reporter is None or (served := self._served()) is None:
             return
-        served = self._served()
-        if served is not None:
-            from pytest_registry.sharing.reporting import announcement
+        from pytest_registry.sharing.reporting import announcements
 
+        told = announcements(*served)
+        for line in told[len(self._announced) :]:
             reporter.ensure_newline()
-            reporter.write_line(announcement(served[1]))
-            self._announces = False
+            reporter.write_line(line)
+        self._announced = told
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say in a few lines what the registry did, if it was used."""
