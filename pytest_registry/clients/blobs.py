@@ -21,18 +21,25 @@ from pytest_registry.errors import (
 )
 from pytest_registry.images.source import BlockReader
 from pytest_registry.oci.media_types import OCTET_STREAM
-from pytest_registry.oci.names import algorithm_of
+from pytest_registry.oci.names import algorithm_of, is_digest
 
 
 class BlobStream:
     """A blob on its way from a registry; its digest is compared while it is read.
 
-    Reading raises PullError where content or size differ. Where the registry told the size, the
-    last block is only given out after the comparison; otherwise the read at the end raises.
+    Raises PullError where the digest is of another algorithm than sha256 and sha512. So does
+    reading where content or size differ. Where the registry told the size, the last block is only
+    given out after the comparison; otherwise the read at the end raises.
     A broken connection is taken up again where it broke (distribution-spec, "Resumable Pull").
     """
 
     def __init__(self, session: Session, request: Request, digest: str, size: int | None) -> None:
+        if not is_digest(digest):
+            raise PullError(
+                request.asked,
+                f"its digest {digest} cannot be verified here",
+                "name it by a sha256 or sha512 digest",
+            )
         self._session = session
         self._request = request
         self._digest = digest

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
-from pytest_registry.oci.names import digest_of, is_digest
+from pytest_registry.oci.names import digest_of, is_any_digest
 
 _NO_EXTRA: Mapping[str, Any] = {}
 
@@ -33,8 +33,8 @@ class Descriptor(NamedTuple):
         media_type, digest, size = (value.get(key) for key in ("mediaType", "digest", "size"))
         if not isinstance(media_type, str):
             raise ValueError("a descriptor needs a mediaType")
-        if not isinstance(digest, str) or not is_digest(digest):
-            raise ValueError(f"a descriptor needs a sha256 or sha512 digest, not {digest!r}")
+        if not isinstance(digest, str) or not is_any_digest(digest):
+            raise ValueError(f"a descriptor needs a digest, not {digest!r}")
         if not isinstance(size, int) or isinstance(size, bool) or size < 0:
             raise ValueError(f"a descriptor needs a size in bytes, not {size!r}")
         named = {"mediaType", "digest", "size"}

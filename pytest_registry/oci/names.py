@@ -12,7 +12,10 @@ MAX_REPOSITORY_LENGTH = 255
 """Characters; clients refuse more (distribution-spec, "Pulling manifests")."""
 
 DIGEST_LENGTHS = {"sha256": 64, "sha512": 128}
-"""Hexadecimal digits of each registered algorithm that we take (image-spec, descriptor.md)."""
+"""Hexadecimal digits of each registered algorithm that we compute (image-spec, descriptor.md)."""
+
+_REGISTERED = {**DIGEST_LENGTHS, "blake3": 64}
+_HEX = "0123456789abcdef"
 
 
 def is_repository(text: str) -> bool:
@@ -26,13 +29,23 @@ def is_tag(text: str) -> bool:
 
 
 def is_digest(text: str) -> bool:
-    """Whether `text` is a digest of an algorithm that we take: sha256 or sha512, lower case."""
+    """Whether `text` is a digest of an algorithm that we compute: sha256 or sha512, lower case."""
+    return algorithm_of(text) in DIGEST_LENGTHS and is_any_digest(text)
+
+
+def is_any_digest(text: str) -> bool:
+    """Whether `text` is a digest, also of an algorithm that nobody here computes.
+
+    "Implementations SHOULD allow digests with unrecognized algorithms to pass validation if they
+    comply with the above grammar"; those of the registered ones have their lengths (image-spec,
+    descriptor.md, "Digests").
+    """
     match = _DIGEST.fullmatch(text)
     if match is None:
         return False
-    length = DIGEST_LENGTHS.get(match["algorithm"])
-    encoded = match["encoded"]
-    return length == len(encoded) and all(digit in "0123456789abcdef" for digit in encoded)
+    algorithm, encoded = match.groups()
+    length = _REGISTERED.get(algorithm)
+    return length is None or (length == len(encoded) and not encoded.strip(_HEX))
 
 
 def looks_like_digest(text: str) -> bool:

@@ -7,6 +7,7 @@ from pytest_registry.errors import InvalidReference
 from pytest_registry.oci.names import is_digest, is_repository, is_tag
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from urllib.parse import SplitResult
 
 _HOST = re.compile(
@@ -92,16 +93,33 @@ def normal_registry(host: str) -> str:
 
 def check_repository(text: str) -> str:
     """`text` itself if it is a repository name; raises InvalidReference."""
-    if not is_repository(text):
+    if not _fits(text, is_repository):
         raise _invalid(text, f"{text!r} is not a repository name")
     return text
 
 
 def check_tag(text: str) -> str:
     """`text` itself if it is a tag; raises InvalidReference."""
-    if not is_tag(text):
+    if not _fits(text, is_tag):
         raise _invalid(text, f"{text!r} is not a tag")
     return text
+
+
+def check_target(text: str) -> str:
+    """`text` itself if it is a tag or a digest; raises InvalidReference."""
+    if not _fits(text, is_tag, is_digest):
+        raise _invalid(text, f"{text!r} is not a tag, nor a sha256 or sha512 digest")
+    return text
+
+
+def located(name: str, target: str) -> str:
+    """`NAME:TAG` or `NAME@DIGEST`; raises InvalidReference for what is neither."""
+    return f"{name}{'@' if is_digest(check_target(target)) else ':'}{target}"
+
+
+def _fits(text: object, *grammars: "Callable[[str], bool]") -> bool:
+    """Whether one of the grammars takes it; None or an image, which tests may give, is no text."""
+    return isinstance(text, str) and any(takes(text) for takes in grammars)
 
 
 def _split_tag(name: str) -> tuple[str, str | None]:

@@ -16,7 +16,11 @@ from pytest_registry.server.store.store import Store
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 _BROKEN = error_response(500, "UNKNOWN", "the registry is broken; its log tells how", ())
-"""Made beforehand: when it is needed, nothing may go wrong any more."""
+"""Made beforehand: when it is needed, nothing may go wrong any more.
+
+The specification's codes are for its 4XX answers, and none says that the fault is the registry's.
+This one is Docker's, and clients know it.
+"""
 
 
 class Application:

@@ -78,7 +78,8 @@ class SizedBody:
     def read_into(self, view: memoryview) -> int:
         """Fill `view`. Fewer bytes than announced are an abort, never a shorter body.
 
-        What came before the abort is given first, for it may be resumed.
+        What came before the client hung up is given first, for it may be resumed. Of a client that
+        falls silent the last block is lost: it learns from where on when it asks.
         """
         wanted = min(len(view), self.unread)
         if wanted == 0:

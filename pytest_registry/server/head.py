@@ -18,7 +18,7 @@ _HEADERS_LIMIT = 200
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LATER = re.compile(r"HTTP/1\.[2-9]")
 _HOST = re.compile(r"[A-Za-z0-9._~-]*(?::[0-9]{0,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{0,5})?")
-_SINGLE = frozenset({"content-length", "host", "authorization", "content-range", "content-type"})
+_SINGLE = frozenset({"content-length", "authorization", "content-range", "content-type"})
 
 
 class Head(NamedTuple):
@@ -114,6 +114,8 @@ def _headers(lines: list[str]) -> dict[str, str]:
         key, value = name.lower(), value.strip(" \t")
         before = headers.get(key)
         if before is not None:
+            if key == "host":  # equal ones too (RFC 9112, section 3.2)
+                raise bad_request("it has two Host headers")
             if key in _SINGLE and before != value:
                 raise bad_request(f"it has two different {name} headers")
             value = before if key in _SINGLE else f"{before}, {value}"

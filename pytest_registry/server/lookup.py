@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_registry.oci.names import is_digest
+from pytest_registry.oci.names import is_any_digest, is_digest
 from pytest_registry.server.errors import ApiError, Code
-from pytest_registry.server.request import Request
-from pytest_registry.server.response import Response
 from pytest_registry.server.store.index import Repository
 from pytest_registry.server.store.store import Store
 
@@ -18,18 +16,20 @@ def known_repository(store: Store, name: str) -> Repository:
     return repository
 
 
-def checked_digest(text: str | None) -> str:
-    """A digest of an algorithm that we take; anything else is refused with 400."""
+def checked_digest(text: str) -> str:
+    """A digest to look for; what is none by the grammar is refused with 400.
+
+    One of an algorithm that we do not compute is a digest all the same: nothing has it here.
+    """
+    if not is_any_digest(text):
+        raise ApiError(Code.DIGEST_INVALID, f"{text[:200]!r} is no digest")
+    return text
+
+
+def computable_digest(text: str | None) -> str:
+    """A digest to push by: of "an unsupported algorithm" it is refused with 400 too."""
     if text is None:
         raise ApiError(Code.DIGEST_INVALID, "a digest is needed")
     if not is_digest(text):
         raise ApiError(Code.DIGEST_INVALID, f"{text[:200]!r} is no sha256 or sha512 digest")
     return text
-
-
-def unchanged(request: Request, digest: str) -> Response | None:
-    """304 if the client says that it has this content already (RFC 9110, section 13.1.2)."""
-    known = request.header("if-none-match")
-    if known is None or (known.strip() != "*" and f'"{digest}"' not in known):
-        return None
-    return Response(304, {"ETag": f'"{digest}"', "Docker-Content-Digest": digest})

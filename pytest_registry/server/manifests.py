@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from pytest_registry.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from pytest_registry.oci.names import algorithm_of, digest_of, is_digest, is_tag, looks_like_digest
 from pytest_registry.server.body import read_all
+from pytest_registry.server.conditions import condition, unchanged
 from pytest_registry.server.errors import ApiError, Code
-from pytest_registry.server.lookup import checked_digest, known_repository, unchanged
+from pytest_registry.server.lookup import checked_digest, computable_digest, known_repository
 from pytest_registry.server.request import Request
 from pytest_registry.server.response import Response, content_headers
 from pytest_registry.server.store.index import Repository, StoredManifest
@@ -27,6 +28,7 @@ of at least 4 megabytes" ("Pushing Manifests")."""
 
 _MEDIA_TYPE = re.compile(r"[!#$&^_.+0-9A-Za-z-]+/[!#$&^_.+0-9A-Za-z-]+")
 _UNDISTRIBUTED = ("nondistributable", "foreign")
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 def get(store: Store, request: Request) -> Response:
@@ -35,7 +37,7 @@ def get(store: Store, request: Request) -> Response:
     if (response := unchanged(request, manifest.digest)) is not None:
         return response
     content = store.open(manifest.digest, manifest.size)
-    if content is None:  # deleted since we looked
+    if content is None:  # deleted since we looked, or on the disk
         raise ApiError(Code.MANIFEST_UNKNOWN, request.reference)
     return Response(200, _headers(manifest), content)
 
@@ -56,7 +58,9 @@ def put(store: Store, request: Request) -> Response:
     digest = _digest(request.reference, content)
     manifest = _parse(request, content)
     _check_contents(store.repository(request.repository), manifest)
-    store.add_manifest(request.repository, _stored(manifest, digest), content, tags)
+    stored = _stored(manifest, digest)
+    name, reference = request.repository, request.reference
+    store.add_manifest(name, reference, stored, content, tags, condition=condition(request))
     return Response(201, _created(request, manifest, digest, tags))
 
 
@@ -65,9 +69,9 @@ def delete(store: Store, request: Request) -> Response:
     name, reference = request.repository, request.reference
     known_repository(store, name)
     if looks_like_digest(reference):
-        removed = store.remove_manifest(name, checked_digest(reference))
+        removed = store.remove_manifest(name, checked_digest(reference), condition(request))
     else:
-        removed = store.remove_tag(name, reference)
+        removed = store.remove_tag(name, reference, condition(request))
     if not removed:
         raise ApiError(Code.MANIFEST_UNKNOWN, reference[:200])
     return Response(202)
@@ -89,7 +93,7 @@ def _headers(manifest: StoredManifest) -> dict[str, str]:
 
 def _check_reference(reference: str) -> None:
     if looks_like_digest(reference):
-        checked_digest(reference)
+        computable_digest(reference)
     elif not is_tag(reference):
         raise ApiError(Code.MANIFEST_INVALID, f"{reference[:200]!r} is no tag")
 
@@ -114,49 +118,83 @@ def _digest(reference: str, content: bytes) -> str:
 
 
 def _parse(request: Request, content: bytes) -> Manifest:
-    from pytest_registry.oci.manifest import Manifest  # 1 ms that a start can do without
-
+    _check_encoding(content)
     # "The registry SHOULD ignore parameters on the Content-Type header."
     media_type = (request.header("content-type") or "").partition(";")[0].strip()
     media_type = media_type or _guessed_type(content)
     if not _MEDIA_TYPE.fullmatch(media_type):
         raise ApiError(Code.MANIFEST_INVALID, f"{media_type[:200]!r} is no media type")
     try:
-        return Manifest.parse(content, media_type)
-    except ValueError as error:
+        return _read(content, media_type)
+    except (ValueError, RecursionError) as error:
         raise ApiError(Code.MANIFEST_INVALID, str(error)[:500]) from None
+
+
+def _check_encoding(content: bytes) -> None:
+    """JSON is UTF-8 without a byte order mark (RFC 8259, section 8.1); Python reads UTF-16 too."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        raise ApiError(Code.MANIFEST_INVALID, "it is not UTF-8") from None
+    if text.startswith(_BYTE_ORDER_MARK) or "\0" in text:  # every other byte, in UTF-16
+        raise ApiError(Code.MANIFEST_INVALID, "it is not plain UTF-8")
+
+
+def _read(content: bytes, media_type: str) -> Manifest:
+    """The manifest; its media type is compared in lower case (RFC 6838, section 4.2), and kept."""
+    from pytest_registry.oci.manifest import Manifest  # 1 ms that a start can do without
+
+    plain = media_type.lower()
+    try:
+        manifest = Manifest.parse(content, plain)
+    except ValueError:
+        value = _members(content)
+        if (declared := _declared_type(value)) == plain or declared.lower() != plain:
+            raise
+        manifest = Manifest.parse(json.dumps({**value, "mediaType": plain}).encode(), plain)
+    return manifest._replace(content=content, media_type=media_type)
 
 
 def _guessed_type(content: bytes) -> str:
     """The type of a manifest that came without Content-Type: its own word, else by its members."""
+    value = _members(content)
+    return _declared_type(value) or (OCI_INDEX if "manifests" in value else OCI_MANIFEST)
+
+
+def _declared_type(value: dict[str, Any]) -> str:
+    """What a manifest says of itself, empty if it does not."""
+    declared = value.get("mediaType")
+    return declared if isinstance(declared, str) else ""
+
+
+def _members(content: bytes) -> dict[str, Any]:
+    """The members of a JSON object, none if it is not one."""
     try:
         value = json.loads(content)
     except (ValueError, RecursionError):
-        return OCI_MANIFEST
-    declared = value.get("mediaType") if isinstance(value, dict) else None
-    if isinstance(declared, str) and declared:
-        return declared
-    return OCI_INDEX if isinstance(value, dict) and "manifests" in value else OCI_MANIFEST
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _check_contents(repository: Repository | None, manifest: Manifest) -> None:
     """Refuse a manifest whose parts are not in the repository ("Push"); its subject need not be."""
     holding = repository or Repository()
-    missing = [each.digest for each in _needed(manifest) if not _has(holding, each.digest)]
+    config = () if manifest.config is None else (manifest.config,)
+    missing = [each for each in _needed((*config, *manifest.layers)) if each not in holding.blobs]
+    # An index may list blobs too: BuildKit's caches do. An image is of blobs only.
+    listed = _needed(manifest.manifests)
+    missing += [e for e in listed if e not in holding.manifests and e not in holding.blobs]
     if missing:
         raise ApiError(Code.MANIFEST_BLOB_UNKNOWN, *dict.fromkeys(missing))
 
 
-def _needed(manifest: Manifest) -> Iterator[Descriptor]:
-    for each in (*manifest.blobs, *manifest.manifests):
+def _needed(descriptors: Iterable[Descriptor]) -> Iterator[str]:
+    """The digests of what has to be there."""
+    for each in descriptors:
+        media_type = each.media_type.lower()
         # Non-distributable layers are fetched elsewhere and never pushed (image-spec, layer.md).
-        if not each.extra.get("urls") and not any(w in each.media_type for w in _UNDISTRIBUTED):
-            yield each
-
-
-def _has(repository: Repository, digest: str) -> bool:
-    # An index may list blobs too: BuildKit's caches do.
-    return digest in repository.blobs or digest in repository.manifests
+        if not each.extra.get("urls") and not any(word in media_type for word in _UNDISTRIBUTED):
+            yield each.digest
 
 
 def _stored(manifest: Manifest, digest: str) -> StoredManifest:

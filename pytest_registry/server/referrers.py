@@ -23,7 +23,8 @@ def list_referrers(store: Store, request: Request) -> Response:
     wanted = request.parameter("artifactType")
     headers = {"Content-Type": OCI_INDEX}
     if wanted:
-        found = [each for each in found if each.artifact_type == wanted]
+        # Media types have no case (RFC 6838, section 4.2).
+        found = [each for each in found if (each.artifact_type or "").lower() == wanted.lower()]
         headers["OCI-Filters-Applied"] = "artifactType"
     listed, rest = _page(found, request.parameter("last"))
     if rest:

@@ -1,7 +1,7 @@
 """The route table ("Endpoints"): which handler answers which method on which path."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from importlib import import_module
 from typing import NamedTuple
@@ -104,11 +104,16 @@ def _enter(
     request.route = next(iter(methods.values())).name
     request.reference = reference
     if route is None:
-        raise ApiError(Code.UNSUPPORTED, request.method, headers={"Allow": ", ".join(methods)})
+        raise ApiError(Code.UNSUPPORTED, request.method, headers={"Allow": _allowed(methods)})
     if name and not is_repository(name):
         raise ApiError(Code.NAME_INVALID, name[:200])
     request.repository = name
     return route.handler
+
+
+def _allowed(methods: Collection[str]) -> str:
+    """All that a path answers, HEAD too where it is answered like GET (RFC 9110, 10.2.1)."""
+    return ", ".join(dict.fromkeys([*methods, "HEAD"] if "GET" in methods else methods))
 
 
 def _pattern(path: str) -> re.Pattern[str]:

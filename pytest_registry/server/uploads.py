@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pytest_registry.oci.names import DIGEST_LENGTHS, algorithm_of, is_digest, is_repository
 from pytest_registry.server.errors import ApiError, Code
-from pytest_registry.server.lookup import checked_digest
+from pytest_registry.server.lookup import computable_digest
 from pytest_registry.server.ranges import Part, chunk_range, out_of_order
 from pytest_registry.server.request import Request
 from pytest_registry.server.response import Response
@@ -41,10 +41,10 @@ def asked_mount(request: Request) -> Mount | None:
 def start(store: Store, request: Request) -> Response:
     """end-4a, 4b, 4c and 11: open a session, or push or mount a blob at once."""
     if (mount := asked_mount(request)) is not None:
-        return _mount(store, request, checked_digest(mount.digest), mount.source)
+        return _mount(store, request, computable_digest(mount.digest), mount.source)
     digest = request.parameter("digest")
     if digest is not None:
-        checked_digest(digest)
+        computable_digest(digest)
     upload = store.uploads.start(request.repository, _algorithm(request))
     if digest is None:
         return _session(request, upload, 202)
@@ -67,7 +67,7 @@ def append(store: Store, request: Request) -> Response:
 def finish(store: Store, request: Request) -> Response:
     """end-6: close the session, with or without a last chunk."""
     upload = _find(store, request)
-    digest = checked_digest(request.parameter("digest"))
+    digest = computable_digest(request.parameter("digest"))
     with _alone_with(store, upload):
         return _finish(store, request, upload, digest)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_registry.clients.blobs import open_blob
 from pytest_registry.clients.oci import OciClient
 from pytest_registry.clients.referrers import referrers_tag
 from pytest_registry.errors import (
@@ -18,6 +19,7 @@ from pytest_registry.errors import (
     InvalidReference,
     OptionError,
     ProtocolError,
+    PullError,
     Unsupported,
 )
 from pytest_registry.images.synthetic import synthetic_image
@@ -180,6 +182,14 @@ def test_repositories_are_listed_over_all_pages(client: OciClient, repository: s
         client.push(synthetic_image(0), name, "1")
     for found in (client.repositories(), client.repositories(page=2)):
         assert [name for name in found if name in names] == names
+
+
+def test_a_layer_that_nobody_here_can_verify_is_not_asked_for(
+    client: OciClient, repository: str
+) -> None:
+    digest = f"blake3:{'0' * 64}"
+    with pytest.raises(PullError, match=f"its digest {digest} cannot be verified here"):
+        open_blob(client._session, repository, digest, None)
 
 
 def test_a_blob_is_mounted_from_another_repository(client: OciClient, repository: str) -> None:

@@ -10,7 +10,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_registry.errors import InvalidReference
-from pytest_registry.oci.names import DIGEST_LENGTHS, digest_of, is_digest, is_repository, is_tag
+from pytest_registry.oci.names import (
+    DIGEST_LENGTHS,
+    digest_of,
+    is_any_digest,
+    is_digest,
+    is_repository,
+    is_tag,
+)
 from pytest_registry.oci.reference import (
     Reference,
     check_repository,
@@ -25,6 +32,7 @@ SPEC_NAME = re.compile(
     r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*", re.ASCII
 )
 SPEC_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}", re.ASCII)
+SPEC_DIGEST = re.compile(r"[a-z0-9]+([+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+", re.ASCII)
 HEX = "0123456789abcdef"
 
 near_names = st.text(alphabet="aZ9._-/:@é ", max_size=20)
@@ -93,6 +101,21 @@ def test_what_digests_are_made_of_bytes_are_digests(content: bytes) -> None:
 )
 def test_what_is_no_digest_is_refused(text: str) -> None:
     assert not is_digest(text)
+
+
+@given(st.from_regex(SPEC_DIGEST, fullmatch=True) | st.text("az9+._-:A=é\n", max_size=12))
+def test_digests_of_unregistered_algorithms_are_those_of_the_specification(text: str) -> None:
+    if text.partition(":")[0] not in ("sha256", "sha512", "blake3"):
+        assert is_any_digest(text) == (SPEC_DIGEST.fullmatch(text) is not None)
+        assert not is_digest(text)
+
+
+@pytest.mark.parametrize(("algorithm", "length"), [("sha256", 64), ("sha512", 128), ("blake3", 64)])
+def test_digests_of_registered_algorithms_have_their_lengths(algorithm: str, length: int) -> None:
+    assert is_any_digest(f"{algorithm}:{'a' * length}")
+    assert is_digest(f"{algorithm}:{'a' * length}") == (algorithm != "blake3")
+    for encoded in ("a" * (length - 1), "a" * (length + 1), "A" * length, "g" * length, "a=", ""):
+        assert not is_any_digest(f"{algorithm}:{encoded}")
 
 
 @given(hosts, repositories, st.none() | tags, st.none() | digests)

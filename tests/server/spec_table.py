@@ -15,6 +15,20 @@ if TYPE_CHECKING:
 
 Check = Callable[["Asked", "Kit"], None]
 ABSENT = "sha256:" + "0" * 64
+OTHER_DIGESTS = (
+    "blake3:" + "0" * 64,
+    "md5:" + "0" * 32,
+    "sha256+b64u:LCa0a2j_xo_5m0U8HTBBNBNCLXBkg7-g-YpeiGJm564",
+    "multihash+base58:QmRZxt2b1FVZPNqd8hsiykDL3TdBDeTSPX9Kv46HmX4Gx8",
+)
+"""Digests by the grammar (image-spec, descriptor.md), of algorithms that the registry has not."""
+NO_DIGESTS = (
+    "sha256:short",
+    "sha512:" + "0" * 64,
+    "blake3:" + "G" * 64,
+    "SHA256:" + "0" * 64,
+    "x:",
+)
 
 
 @dataclass(frozen=True)

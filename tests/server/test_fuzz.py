@@ -59,7 +59,16 @@ BODIES = (
 )
 HEADERS = st.dictionaries(
     st.sampled_from(
-        ["Range", "Content-Range", "Content-Type", "If-None-Match", "If-Range", "Accept", "Expect"]
+        [
+            "Range",
+            "Content-Range",
+            "Content-Type",
+            "If-None-Match",
+            "If-Match",
+            "If-Range",
+            "Accept",
+            "Expect",
+        ]
     ),
     st.sampled_from(
         ["bytes=0-1", "bytes=5-", "0-1", "2-1", OCI_MANIFEST, OCI_INDEX, "*", f'"{DIGEST}"', "x"]
@@ -202,7 +211,8 @@ def test_uploads_in_any_order(
         )
         target = f"{path}?digest={digest_of(held + body)}" if method == "PUT" else path
         answer = fuzzed.ask(method, target, body if method in ("PATCH", "PUT") else None, headers)
-        fits = span is None or (span[0] == len(held) and span[1] - span[0] + 1 == len(body))
+        # A chunk of no bytes has no range that could be written.
+        fits = span is None or (span[0] == len(held) and span[1] - span[0] + 1 == len(body) > 0)
         if not alive:
             assert answer.status == 404
         elif method == "GET":

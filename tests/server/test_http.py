@@ -100,6 +100,7 @@ def test_broken_chunks_are_refused(lines: bytes, registry: Asked) -> None:
         ("Transfer-Encoding: chunked\x0c", 400),
         ("Expect: a miracle", 417),
         ("Host: y", 400),
+        ("Host: x", 400),
         ("No colon", 400),
         ("Space : before", 400),
         (" Folded: line", 400),

@@ -1,4 +1,4 @@
-"""Parts of blobs (RFC 9110, section 14) and conditions (section 13)."""
+"""Parts of blobs (RFC 9110, section 14) and what a client has already (section 13.1.2)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import pytest
 
 from pytest_registry.oci.names import digest_of
 from pytest_registry.server import uploads
-from pytest_registry.server.body import read_all
+from pytest_registry.server.body import BLOCK, read_all
 
 if TYPE_CHECKING:
     from tests.server.conftest import Asked, Kit, Serve
@@ -181,6 +181,23 @@ def test_a_body_that_stops_coming_is_408(serve: Serve, kit: Kit) -> None:
         connection.sendall(f"{head}Content-Length: 9\r\n\r\n1234".encode())
         assert status_of(kit.read_all(connection)) == 408
     assert registry.files() == []
+
+
+def test_a_chunk_that_stops_coming_can_be_resumed_from_where_the_registry_says(
+    serve: Serve, kit: Kit
+) -> None:
+    registry, blob = serve(timeout=0.5), os.urandom(1 * MIB)
+    path = registry.start_upload("a")
+    with registry.connect() as connection:
+        head = f"PATCH {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(blob)}\r\n\r\n"
+        connection.sendall(head.encode() + blob[:700_000])
+        assert status_of(kit.read_all(connection)) == 408
+    # Of what came the last block, which was not full, is lost.
+    begin = 2 * BLOCK
+    assert registry.ask("GET", path)["Range"] == f"0-{begin - 1}"
+    rest = f"{begin}-{len(blob) - 1}"
+    assert registry.ask("PATCH", path, blob[begin:], content_range=rest).status == 202
+    assert registry.ask("PUT", f"{path}?digest={digest_of(blob)}").status == 201
 
 
 def test_a_head_must_come_as_a_whole_within_the_timeout(serve: Serve) -> None:

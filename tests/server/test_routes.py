@@ -47,12 +47,14 @@ def test_a_route_is_reached_and_recorded_by_its_name(route: Route, registry: Ask
 @pytest.mark.parametrize("path", sorted({route.path for route in ROUTES}))
 def test_other_methods_are_refused_with_those_that_are_allowed(path: str, registry: Asked) -> None:
     allowed = {route.method for route in ROUTES if route.path == path}
+    if "GET" in allowed:
+        allowed.add("HEAD")  # it is answered, so it is listed (RFC 9110, section 15.5.6)
     for method in METHODS:
-        if method in allowed or (method == "HEAD" and "GET" in allowed):
+        if method in allowed:
             continue
         answer = registry.ask(method, path.replace("<name>", "a").replace("<reference>", ABSENT))
         assert answer.status == 405
-        assert set(str(answer["Allow"]).split(", ")) == allowed
+        assert sorted(str(answer["Allow"]).split(", ")) == sorted(allowed)
 
 
 def test_whoever_is_not_logged_in_learns_nothing(serve: Serve) -> None:

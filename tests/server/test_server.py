@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import http.client
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -44,6 +46,17 @@ def test_it_is_bound_before_it_serves_and_free_after() -> None:
         socket.create_connection(("127.0.0.1", server.port))
     server.close()  # again: nothing happens
     assert not [thread for thread in threading.enumerate() if thread.name == "registry"]
+
+
+def test_nobody_beyond_this_machine_reaches_it() -> None:
+    server = RegistryServer(ServerSettings())
+    try:
+        listening = Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()
+        port = f":{server.port:04X}"
+        local = [line.split()[1] for line in listening.splitlines() if line.split()[3] == "0A"]
+        assert [address for address in local if address.endswith(port)] == [f"0100007F{port}"]
+    finally:
+        server.close()
 
 
 def test_it_serves_in_the_callers_thread_until_it_is_stopped() -> None:
@@ -125,6 +138,30 @@ def test_anybody_else_is_refused(authorization: str, serve: Serve) -> None:
         f"GET /v2/ HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n\r\n".encode("latin-1")
     )
     assert (registry.record().status, registry.record().account) == (401, None)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_passwords_are_compared_in_constant_time(
+    right: bool, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+    real = hmac.compare_digest
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return real(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    registry = serve(credentials=CREDENTIALS)
+    given = CREDENTIALS.basic if right else CREDENTIALS.basic[:-1] + "!"
+    answer = registry.ask("GET", "/v2/", authorization=given)
+    # Had they been compared otherwise, this would have decided nothing.
+    assert answer.status == (200 if right else 401)
+    expected = CREDENTIALS.basic.split()[1].encode()
+    assert compared == [(given.split()[1].encode(), expected)]
+    monkeypatch.setattr(hmac, "compare_digest", lambda *_: not right)
+    answer = registry.ask("GET", "/v2/", authorization=given)
+    assert answer.status == (401 if right else 200)
 
 
 def test_an_authenticator_may_be_ones_own(serve: Serve) -> None:
@@ -221,6 +258,8 @@ def test_an_interceptor_stands_before_every_handler(serve: Serve) -> None:
         answer = registry.ask("GET", "/v2/a/tags/list", None, headers)
         assert answer.status == status
         assert answer["X-Seen"] == ("yes" if status < 429 else None)
+        # "A 429 Too Many Requests response SHOULD include a Retry-After header" ("Error Codes")
+        assert answer["Retry-After"] == ("3" if status == 429 else None)
     assert answer.json["errors"][0]["code"] == "UNKNOWN"
     with pytest.raises(http.client.RemoteDisconnected):
         registry.ask("GET", "/v2/a/tags/list", None, {**login, "X-Do": "break"})

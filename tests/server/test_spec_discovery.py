@@ -10,7 +10,7 @@ import pytest
 
 from pytest_registry.oci.media_types import OCI_EMPTY, OCI_INDEX, OCI_MANIFEST
 from pytest_registry.oci.names import digest_of
-from tests.server.spec_table import ABSENT, Rule, Rules
+from tests.server.spec_table import ABSENT, NO_DIGESTS, OTHER_DIGESTS, Rule, Rules
 
 if TYPE_CHECKING:
     from tests.server.conftest import Asked, Kit
@@ -75,18 +75,41 @@ def tags_after_the_last_one_are_listed(registry: Asked, kit: Kit) -> None:
         assert registry.ask("GET", f"/v2/x/tags/list?{query}").json["tags"] == list(tags)
 
 
+@RULES.row("Docker's HTTP API V2, Catalog", "repositories are listed in pages as tags are")
+def the_catalog_comes_in_pages(registry: Asked, kit: Kit) -> None:
+    for name in ("e", "b", "a/z", "a", "c"):
+        registry.push_blob(name, BLOB)
+    answer, pages = registry.ask("GET", "/v2/_catalog?n=2"), []
+    while True:
+        pages.append(answer.json["repositories"])
+        if (link := answer["Link"]) is None:
+            break
+        match = re.fullmatch(r'<http://[^/]+(/v2/_catalog[^>]+)>; rel="next"', link)
+        assert match is not None
+        answer = registry.ask("GET", match[1])
+    assert pages == [["a", "a/z"], ["b", "c"], ["e"]]
+    for query, names in (("", "a a/z b c e"), ("?last=a/z", "b c e"), ("?n=1&last=bb", "c")):
+        answer = registry.ask("GET", f"/v2/_catalog{query}")
+        assert answer.json == {"repositories": names.split()}
+        assert (answer["Link"] is None) == ("n=" not in query)
+    answer = registry.ask("GET", "/v2/_catalog?n=0")
+    assert (answer.json, answer["Link"]) == ({"repositories": []}, None)
+    answer = registry.ask("GET", "/v2/_catalog?n=-1")
+    assert (answer.status, answer.codes) == (400, ["UNSUPPORTED"])
+
+
 @RULES.row("Listing Referrers", "the response MUST be 200 with an index, and MUST NOT be 404")
 def referrers_are_never_404(registry: Asked, kit: Kit) -> None:
     registry.push_image("a")
-    for name in ("a", "absent"):
-        answer = registry.ask("GET", f"/v2/{name}/referrers/{ABSENT}")
+    for path in (f"absent/referrers/{ABSENT}", *(f"a/referrers/{d}" for d in OTHER_DIGESTS)):
+        answer = registry.ask("GET", f"/v2/{path}")
         assert (answer.status, answer["Content-Type"]) == (200, OCI_INDEX)
         assert answer.json == {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
 
 
 @RULES.row("Listing Referrers", "an invalid digest MUST be 400")
 def referrers_of_an_invalid_digest_are_400(registry: Asked, kit: Kit) -> None:
-    for digest in ("sha256:short", "tag", "sha256:" + "g" * 64):
+    for digest in (*NO_DIGESTS, "tag", "sha256:" + "g" * 64):
         answer = registry.ask("GET", f"/v2/a/referrers/{digest}")
         assert (answer.status, answer.codes) == (400, ["DIGEST_INVALID"])
 
@@ -168,9 +191,10 @@ def referrers_are_filtered_by_artifact_type(registry: Asked, kit: Kit) -> None:
     link = {"mediaType": OCI_MANIFEST, "digest": ABSENT, "size": 7}
     wanted = registry.push_image("a", "1", subject=link, artifactType="application/x.a+json")
     registry.push_image("a", "2", subject=link, artifactType="application/x.b")
-    answer = registry.ask("GET", f"/v2/a/referrers/{ABSENT}?artifactType=application/x.a%2Bjson")
-    assert [each["digest"] for each in answer.json["manifests"]] == [wanted]
-    assert answer["OCI-Filters-Applied"] == "artifactType"
+    for kind in ("application/x.a%2Bjson", "application/X.A%2BJSON"):
+        answer = registry.ask("GET", f"/v2/a/referrers/{ABSENT}?artifactType={kind}")
+        assert [each["digest"] for each in answer.json["manifests"]] == [wanted]
+        assert answer["OCI-Filters-Applied"] == "artifactType"
     assert registry.ask("GET", f"/v2/a/referrers/{ABSENT}")["OCI-Filters-Applied"] is None
 
 

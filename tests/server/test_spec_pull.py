@@ -12,7 +12,7 @@ import pytest
 from pytest_registry.oci.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from pytest_registry.oci.names import digest_of
 from pytest_registry.server.errors import Code
-from tests.server.spec_table import ABSENT, Rule, Rules
+from tests.server.spec_table import ABSENT, NO_DIGESTS, OTHER_DIGESTS, Rule, Rules
 
 if TYPE_CHECKING:
     from tests.server.conftest import Asked, Kit
@@ -107,6 +107,21 @@ def get_of_a_missing_manifest_is_404(registry: Asked, kit: Kit) -> None:
         assert (answer.status, answer.codes) == (404, ["MANIFEST_UNKNOWN"])
 
 
+@RULES.row("Pulling", "a digest of an unrecognized algorithm is a digest: what has it is not found")
+def a_digest_of_another_algorithm_is_404(registry: Asked, kit: Kit) -> None:
+    registry.push_image("a")
+    for noun, code in (("blobs", "BLOB_UNKNOWN"), ("manifests", "MANIFEST_UNKNOWN")):
+        for method in ("GET", "HEAD", "DELETE"):
+            for digest in OTHER_DIGESTS:
+                answer = registry.ask(method, f"/v2/a/{noun}/{digest}")
+                assert answer.status == 404, (method, noun, digest)
+                assert method == "HEAD" or answer.codes == [code]
+            for digest in NO_DIGESTS:
+                answer = registry.ask(method, f"/v2/a/{noun}/{digest}")
+                assert answer.status == 400, (method, noun, digest)
+                assert method == "HEAD" or answer.codes == ["DIGEST_INVALID"]
+
+
 @RULES.row("Pulling blobs", "GET of an existing blob MUST be 200 with the expected blob")
 def get_of_a_blob_is_200(registry: Asked, kit: Kit) -> None:
     digest = registry.push_blob("a", BLOB)
@@ -172,11 +187,26 @@ def head_of_what_is_missing_is_404(registry: Asked, kit: Kit) -> None:
 @RULES.row("API", "HTTP semantics SHOULD be RFC 9110's: Date, Allow, HEAD wherever GET is")
 def http_is_spoken_properly(registry: Asked, kit: Kit) -> None:
     answer = registry.ask("POST", "/v2/")
-    assert (answer.status, answer["Allow"], answer.codes) == (405, "GET", ["UNSUPPORTED"])
+    assert (answer.status, answer["Allow"], answer.codes) == (405, "GET, HEAD", ["UNSUPPORTED"])
     answer = registry.ask("HEAD", "/v2/")
     assert (answer.status, answer.body, answer["Content-Length"]) == (200, b"", "2")
     date = time.strptime(str(answer["Date"]), "%a, %d %b %Y %H:%M:%S GMT")
     assert abs(time.mktime(date) - time.mktime(time.gmtime())) < 60
+
+
+@RULES.row(
+    "Legacy Docker support HTTP headers", "old clients look for Docker-Distribution-API-Version"
+)
+def every_answer_tells_dockers_version(registry: Asked, kit: Kit) -> None:
+    for method, path, status in (
+        ("GET", "/v2/", 200),
+        ("GET", "/v2/a/tags/list", 404),
+        ("PUT", "/v2/", 405),
+        ("G=T", "/v2/", 400),
+    ):
+        answer = registry.raw(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+        assert answer.count(b"\r\nDocker-Distribution-Api-Version: registry/2.0\r\n") == 1
 
 
 @RULES.row(

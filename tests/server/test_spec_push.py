@@ -10,7 +10,7 @@ import pytest
 
 from pytest_registry.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from pytest_registry.oci.names import digest_of
-from tests.server.spec_table import ABSENT, Rule, Rules
+from tests.server.spec_table import ABSENT, NO_DIGESTS, OTHER_DIGESTS, Rule, Rules
 
 if TYPE_CHECKING:
     from tests.server.conftest import Asked, Kit, Serve
@@ -22,8 +22,11 @@ RULES = Rules()
 
 @RULES.row("Push", "a manifest whose subject does not exist MUST be accepted")
 def a_missing_subject_is_accepted(registry: Asked, kit: Kit) -> None:
-    subject = {"mediaType": OCI_MANIFEST, "digest": ABSENT, "size": 7}
-    registry.push_image("a", "t", subject=subject)
+    for digest in (ABSENT, *OTHER_DIGESTS):
+        subject = {"mediaType": OCI_MANIFEST, "digest": digest, "size": 7}
+        pushed = registry.push_image("a", "t", subject=subject)
+        listed = registry.ask("GET", f"/v2/a/referrers/{digest}").json["manifests"]
+        assert [each["digest"] for each in listed] == [pushed]
 
 
 @RULES.row(
@@ -45,19 +48,52 @@ def a_missing_part_is_manifest_blob_unknown(registry: Asked, kit: Kit) -> None:
     assert registry.ask("GET", "/v2/a/manifests/t").status == 404
 
 
+@RULES.row("Push", "a part whose digest is of an unrecognized algorithm is missing, not malformed")
+def a_part_of_another_algorithm_is_manifest_blob_unknown(registry: Asked, kit: Kit) -> None:
+    registry.push_blob("a", kit.empty)
+    for digests, code in (
+        (OTHER_DIGESTS, "MANIFEST_BLOB_UNKNOWN"),
+        (NO_DIGESTS, "MANIFEST_INVALID"),
+    ):
+        for digest in digests:
+            part = {"mediaType": OCI_MANIFEST, "digest": digest, "size": 7}
+            for content, media_type in (
+                (kit.image(layers=[part]), OCI_MANIFEST),
+                (kit.image(config=part), OCI_MANIFEST),
+                (kit.index(part), OCI_INDEX),
+            ):
+                answer = registry.push_manifest("a", "t", content, media_type)
+                assert (answer.status, answer.codes) == (400, [code]), digest
+
+
+@RULES.row("Push", "an image is of blobs; what an index lists may be a blob too")
+def a_manifest_is_no_layer(registry: Asked, kit: Kit) -> None:
+    registry.push_image("a", "t")
+    registry.push_blob("a", BLOB)
+    part = kit.descriptor(kit.image())
+    for members in ({"layers": [part]}, {"config": part}):
+        answer = registry.push_manifest("a", "u", kit.image(**members))
+        assert (answer.status, answer.codes) == (400, ["MANIFEST_BLOB_UNKNOWN"])
+        assert answer.json["errors"][0]["detail"] == part["digest"]
+    assert registry.ask("HEAD", "/v2/a/manifests/u").status == 404
+    index = kit.index(part, kit.descriptor(BLOB))
+    assert registry.push_manifest("a", "index", index, OCI_INDEX).status == 201
+
+
 @RULES.row("Pushing blobs", "an invalid digest or unsupported algorithm SHOULD be 400")
 def an_invalid_digest_is_400(registry: Asked, kit: Kit) -> None:
     location = registry.start_upload("a")
-    for digest in ("sha256:short", "md5:" + "0" * 32, "nothing", "sha256:" + "G" * 64, ""):
+    for digest in (*NO_DIGESTS, *OTHER_DIGESTS, "nothing", ""):
         for method, path in (
             ("POST", f"/v2/a/blobs/uploads/?digest={digest}"),
+            ("POST", f"/v2/a/blobs/uploads/?mount={digest}"),
             ("PUT", f"{location}?digest={digest}"),
-            ("GET", f"/v2/a/blobs/{digest or '-'}"),
         ):
-            answer = registry.ask(method, path, BLOB if method != "GET" else None)
+            answer = registry.ask(method, path, BLOB)
             assert (answer.status, answer.codes) == (400, ["DIGEST_INVALID"]), (method, digest)
-    answer = registry.ask("POST", "/v2/a/blobs/uploads/?digest-algorithm=md5")
-    assert (answer.status, answer.codes) == (400, ["DIGEST_INVALID"])
+    for algorithm in ("md5", "blake3"):
+        answer = registry.ask("POST", f"/v2/a/blobs/uploads/?digest-algorithm={algorithm}")
+        assert (answer.status, answer.codes) == (400, ["DIGEST_INVALID"])
 
 
 @RULES.row("POST then PUT", "the POST MUST be 202 with a Location that contains a UUID")

@@ -9,7 +9,6 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -305,42 +304,3 @@ def test_a_blob_is_gone_from_the_disk_with_its_last_holder(registry: Asked, blob
     registry.ask("DELETE", f"/v2/b/blobs/{digest}")
     assert registry.files() == []
     assert registry.ask("GET", "/v2/_catalog").json == {"repositories": []}
-
-
-def test_a_content_that_somebody_deleted_is_unknown(registry: Asked, blob: bytes) -> None:
-    digest = registry.push_blob("a", blob)
-    assert registry.storage is not None
-    (registry.storage / registry.files()[0]).unlink()
-    answer = registry.ask("GET", f"/v2/a/blobs/{digest}")
-    assert (answer.status, answer.codes) == (404, ["BLOB_UNKNOWN"])
-    registry.push_blob("a", blob)
-    assert registry.ask("GET", f"/v2/a/blobs/{digest}").body == blob
-
-
-@pytest.mark.parametrize("size", [0, 1000, 4000])
-def test_a_content_of_another_size_than_it_had_is_our_failure(
-    size: int, registry: Asked, blob: bytes
-) -> None:
-    digest = registry.push_blob("a", blob)
-    assert registry.storage is not None
-    os.truncate(registry.storage / registry.files()[0], size)
-    answer = registry.ask("GET", f"/v2/a/blobs/{digest}")
-    assert (answer.status, answer.codes) == (500, ["UNKNOWN"])
-    assert any("damaged" in line for line in registry.lines)
-
-
-def test_a_content_that_shrinks_while_it_is_sent_ends_the_connection(
-    registry: Asked, monkeypatch: pytest.MonkeyPatch, blob: bytes
-) -> None:
-    path = f"/v2/a/blobs/{registry.push_blob('a', blob)}"
-
-    def blocks(content: disk.FileContent) -> Iterator[memoryview]:
-        os.truncate(stored, 0)
-        return whole(content)
-
-    assert registry.storage is not None
-    stored, whole = registry.storage / registry.files()[0], disk.FileContent.blocks
-    monkeypatch.setattr(disk.FileContent, "blocks", blocks)
-    answer = registry.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), half_close=False)
-    assert answer.endswith(b"\r\n\r\n")
-    assert any("shorter than it was" in line for line in registry.lines)

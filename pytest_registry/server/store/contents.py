@@ -47,6 +47,9 @@ class Contents(Protocol):
     def open(self, digest: str) -> StoredContent | None:
         """Open for reading; stays readable if it is removed meanwhile. None if it is not there."""
 
+    def has(self, digest: str) -> bool:
+        """Whether it is there; raises OSError where that cannot be told."""
+
     def remove(self, digest: str) -> None:
         """Forget it, if it is there."""
 

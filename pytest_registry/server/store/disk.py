@@ -114,6 +114,17 @@ class DiskContents:
             return None
         return FileContent(file, 0, os.fstat(file.fileno()).st_size)
 
+    def has(self, digest: str) -> bool:
+        """Whether there is a file; raises OSError where that cannot be told."""
+        path = self._path(digest)
+        if os.access(path, os.F_OK):  # takes half as long as os.stat
+            return True
+        try:
+            os.stat(path)
+        except FileNotFoundError:
+            return False
+        return True
+
     def remove(self, digest: str) -> None:
         """Unlink the file; who reads it still has it."""
         _unlink(self._path(digest))

@@ -76,6 +76,16 @@ class Index:
             for tag, digest in repository.tags.items():
                 yield ("tag", name, tag, digest)
 
+    def losing(self, digest: str) -> list[Event]:
+        """The events by which no repository holds a digest any more."""
+        events: list[Event] = []
+        for name, repository in self.repositories.items():
+            if digest in repository.blobs:
+                events.append(("no-blob", name, digest))
+            if digest in repository.manifests:
+                events.append(("no-manifest", name, digest))
+        return events
+
     def _hold(self, digest: str) -> None:
         self._held[digest] += 1
 

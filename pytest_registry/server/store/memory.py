@@ -78,6 +78,10 @@ class MemoryContents:
         view = self._whole.get(digest)
         return None if view is None else MemoryContent(view)
 
+    def has(self, digest: str) -> bool:
+        """Whether there are bytes."""
+        return digest in self._whole
+
     def remove(self, digest: str) -> None:
         """Drop the bytes; who reads them still has them."""
         self._whole.pop(digest, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -13,6 +14,9 @@ from pytest_registry.server.store.index import Event, Index, Repository, StoredM
 from pytest_registry.server.store.journal import FileJournal, Journal, NoJournal
 from pytest_registry.server.store.memory import MemoryContents
 from pytest_registry.server.store.uploads import Upload, Uploads
+
+Condition = Callable[[str | None], None]
+"""Keeps a change from happening by what it raises. It is given the digest of what is there now."""
 
 
 class Store:
@@ -62,10 +66,19 @@ class Store:
         Its length has been promised by then to whoever looked it up.
         """
         content = self._contents.open(digest)
-        if content is not None and content.length != size:
+        if content is None:
+            self._forget_lost(digest)
+        elif content.length != size:
             content.close()
             raise OSError(errno.EIO, f"stored with {size} bytes, damaged since", digest)
         return content
+
+    def has(self, digest: str) -> bool:
+        """Whether the content of that digest is there, and not only in the index."""
+        if self._contents.has(digest):
+            return True
+        self._forget_lost(digest)
+        return False
 
     def add_upload(self, upload: Upload, digest: str) -> None:
         """Make an upload a blob of its repository. Its digest must have been checked."""
@@ -75,19 +88,30 @@ class Store:
             self._add(digest, [("blob", upload.repository, digest, size)])
 
     def add_manifest(
-        self, name: str, manifest: StoredManifest, content: bytes, tags: Iterable[str]
+        self,
+        name: str,
+        reference: str,
+        manifest: StoredManifest,
+        content: bytes,
+        tags: Iterable[str],
+        *,
+        condition: Condition,
     ) -> None:
-        """Store a manifest and point tags at it, all or nothing."""
+        """Store a manifest and point tags at it, all or nothing.
+
+        The condition is on what is at `reference`.
+        """
         partial = self._contents.begin(f"manifest-{threading.get_ident()}")
         try:
             with partial.appending() as write:
                 write(memoryview(content))
             with self._lock:
+                condition(self._present(name, reference))
                 partial.keep(manifest.digest)
                 events: list[Event] = [("manifest", name, manifest.to_json())]
                 events += [("tag", name, tag, manifest.digest) for tag in tags]
                 self._add(manifest.digest, events)
-        except OSError:
+        except BaseException:
             partial.discard()
             raise
 
@@ -100,36 +124,59 @@ class Store:
         """
         with self._lock:
             size = self._find_size(digest, source, may_pull)
+            if size is not None and not self._contents.has(digest):
+                self._forget(digest)
+                size = None
             if size is not None:
                 self._commit([("blob", name, digest, size)])
         return size is not None
 
-    def remove_blob(self, name: str, digest: str) -> bool:
+    def remove_blob(self, name: str, digest: str, condition: Condition) -> bool:
         """Take a blob out of a repository; False if it is not in it."""
         with self._lock:
             repository = self.repository(name)
             if repository is None or digest not in repository.blobs:
                 return False
+            condition(digest)
             self._remove(digest, ("no-blob", name, digest))
             return True
 
-    def remove_manifest(self, name: str, digest: str) -> bool:
+    def remove_manifest(self, name: str, digest: str, condition: Condition) -> bool:
         """Take a manifest and the tags that point to it out of a repository."""
         with self._lock:
             repository = self.repository(name)
             if repository is None or digest not in repository.manifests:
                 return False
+            condition(digest)
             self._remove(digest, ("no-manifest", name, digest))
             return True
 
-    def remove_tag(self, name: str, tag: str) -> bool:
+    def remove_tag(self, name: str, tag: str, condition: Condition) -> bool:
         """Take a tag away; the manifest stays."""
         with self._lock:
             repository = self.repository(name)
             if repository is None or tag not in repository.tags:
                 return False
+            condition(repository.tags[tag])
             self._commit([("no-tag", name, tag)])
             return True
+
+    def _present(self, name: str, reference: str) -> str | None:
+        repository = self.repository(name)
+        found = None if repository is None else repository.find(reference)
+        return None if found is None else found.digest
+
+    def _forget_lost(self, digest: str) -> None:
+        with self._lock:
+            if not self._contents.has(digest):  # nor was it pushed again since
+                self._forget(digest)
+
+    def _forget(self, digest: str) -> None:
+        """Take what somebody deleted from the disk out of the index, so that it is pushed again."""
+        events = self._index.losing(digest)
+        with contextlib.suppress(OSError):  # a full disk: it is found to be missing once more
+            if events:
+                self._commit(events)
 
     def _find_size(
         self, digest: str, source: str | None, may_pull: Callable[[str], bool] | None
