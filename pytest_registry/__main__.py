@@ -16,6 +16,9 @@ COMMANDS = {
 }
 """A command's name and its module, which has HELP, add_arguments(parser) and run(arguments)."""
 
+UNREAD = 128 + 13
+"""The exit status of what SIGPIPE ends, as shells tell it."""
+
 
 class Help(argparse.HelpFormatter):
     """As wide as $COLUMNS, or 80. To ask the terminal, argparse imports all that compresses."""
@@ -56,5 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(parsed.run(parsed))
 
 
+def as_command() -> int:
+    """Run `main`, and end like any other command where nobody reads on, as behind `| head -1`."""
+    try:
+        try:
+            return main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Python writes what is left once more as it ends, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(as_command())

@@ -55,7 +55,7 @@ def parse(option: Option, given: str, source: str) -> Any:
     try:
         return accept(option, given)
     except ValueError as accepted:
-        shown = without_password(given)
+        shown = given if option.kind in PATHS else without_password(given)
         raise refusal(option, shown, source, str(accepted)) from None
 
 
@@ -154,8 +154,12 @@ def _error(asked: str, happened: str, remedy: str) -> OptionError:
 
 
 def without_password(url: str) -> str:
-    """An address as it may be shown; any other text is returned as it is."""
-    return re.sub(r"(?<=://).*@|(?<=[?&]password=)[^&]*|(?<=[?&]ssl_password=)[^&]*", "***@", url)
+    """An address as it may be shown, whether it has its scheme or lacks it by mistake.
+
+    All before the last @ goes, but for one that begins a digest; other texts stay as they are.
+    """
+    shown = re.sub(r"(?s)^(\s*[\w+.-]+://)?.*@(?!sha\d+:)", r"\1***@", url)
+    return re.sub(r"(?<=[?&]password=)[^&]*|(?<=[?&]ssl_password=)[^&]*", "***", shown)
 
 
 # The kinds of values that the table names: each raises ValueError with what is accepted.

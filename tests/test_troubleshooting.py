@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +75,18 @@ def test_a_row_of_a_table_is_its_words_and_below_them_the_cause(
         "\n\n403 from GitLab for a name of three levels\n    GitLab takes two levels below" in told
     )
     assert "`echo HOST | docker-credential-NAME get`" in told
+
+
+@pytest.mark.parametrize("arguments", [["explain"], ["explain", "option"]], ids=str)
+def test_a_command_whose_output_nobody_reads_ends_without_a_word(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as unread:  # noqa: PTH123 - a descriptor
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_registry", *arguments],
+            stdout=unread,
+            stderr=subprocess.PIPE,
+            timeout=30,
+            check=False,
+        )
+    assert (done.stderr, done.returncode) == (b"", 141)

@@ -85,14 +85,14 @@ def _registries(hosts: Iterable[str]) -> str:
 
 
 def _users_registries() -> str:
-    """What the commands would read without us; nothing where it is of the old format."""
+    """What the commands would read without us; nothing of the old format or that is no text."""
     named = os.environ.get("CONTAINERS_REGISTRIES_CONF")
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or engine_address.in_home(".config"))
     candidates = [home / "containers/registries.conf", Path("/etc/containers/registries.conf")]
     for candidate in [Path(named)] if named else candidates:
         try:
             text = candidate.read_text("utf-8")
-        except OSError:
+        except (OSError, ValueError):  # ValueError: it is no UTF-8
             continue
         return "" if "[registries." in text else text
     return ""

@@ -38,11 +38,25 @@ def is_likely() -> bool:
 def user_plugins() -> list[str]:
     """The user's directories of plugins for the docker command, which is given another config."""
     plugins = _user_config().parent / "cli-plugins"
-    return [str(plugins)] if plugins.is_dir() else []
+    try:
+        return [str(plugins)] if plugins.is_dir() else []
+    except OSError:  # as where HOME is another user's
+        return []
+
+
+def in_home(name: str) -> Path:
+    """The path of a file or directory of the user's, in which nothing is if they have no home.
+
+    Users of whom the system knows nothing have none: those of `docker run --user`, of OpenShift.
+    """
+    try:
+        return Path.home() / name
+    except RuntimeError:
+        return Path(os.devnull) / name
 
 
 def _user_config() -> Path:
-    return Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker") / "config.json"
+    return Path(os.environ.get("DOCKER_CONFIG") or in_home(".docker")) / "config.json"
 
 
 def _is_named(found: Mapping[str, str]) -> bool:
@@ -50,7 +64,7 @@ def _is_named(found: Mapping[str, str]) -> bool:
         return True
     try:
         return "currentContext" in _user_config().read_text("utf-8")
-    except OSError:
+    except (OSError, ValueError):  # ValueError: it is no UTF-8
         return False
 
 

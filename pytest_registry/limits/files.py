@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from pytest_registry.errors import StateError
+from pytest_registry.errors import OptionError, StateError
 from pytest_registry.limits.descriptors import Descriptors
 from pytest_registry.limits.directory import LimitWarning, no_real_locks
+from pytest_registry.limits.policy import Kind
 from pytest_registry.limits.slots import Event, Holder
 
 TICK = 0.2
@@ -28,6 +29,12 @@ TRANSITION = 0.002
 taking or leaving it, or is not one of ours."""
 _LINE = 4096
 """Bytes that a holder's description may have at most."""
+_EACH = 2
+"""Open files of a slot: its lock, and the pipe's reading end."""
+_FEW = 50
+"""Slots for which there is room in any process: no need to look for it, nor to import what does."""
+_SPARE = 64
+"""Open files that must be left to the tests, and to those who wait for a slot."""
 
 
 class SlotFiles:
@@ -42,10 +49,14 @@ class SlotFiles:
         self._descriptors = descriptors
         self._held: dict[int, object] = {}
         self._paths = [str(directory / f"slot-{index:03}") for index in range(count)]
-        flags = os.O_RDWR | os.O_CREAT
-        self._locks = [descriptors.open(self, path, flags) for path in self._paths]
         self._pipes = [f"{path}.pipe" for path in self._paths]
-        self._readers = [open_reader(descriptors, self, path) for path in self._pipes]
+        flags = os.O_RDWR | os.O_CREAT
+        try:
+            self._locks = [descriptors.open(self, path, flags) for path in self._paths]
+            self._readers = [open_reader(descriptors, self, path) for path in self._pipes]
+        except OSError:
+            descriptors.close_all(self)  # or whoever tells of it could not open anything either
+            raise
 
     def take(self, owner: object, holder: Holder) -> bool:
         """Lock a free slot for `owner`, described by `holder`; never waits; raises StateError."""
@@ -120,6 +131,33 @@ class SlotFiles:
                 "leave the directory alone while tests run, then run them again",
                 section="files-removed",
             )
+
+
+def make_room(kind: Kind, count: int) -> None:
+    """Let this process have the open files of `count` slots besides what it could have before.
+
+    Raises OptionError where the system does not let it.
+    """
+    if count <= _FEW:
+        return
+    import resource
+
+    needed = _EACH * count
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return
+    more = soft + needed if hard == resource.RLIM_INFINITY else min(soft + needed, hard)
+    with suppress(ValueError, OSError):  # macOS takes less than it says
+        resource.setrlimit(resource.RLIMIT_NOFILE, (more, hard))
+        soft = more
+    wanted = len(list(Path("/dev/fd").iterdir())) + needed + _SPARE
+    if soft < wanted:
+        raise OptionError(
+            f"use {count} as the registry's {kind}_limit",
+            f"a slot takes {_EACH} open files, and this process may have no more than {soft}",
+            f"lower --registry-{kind}-limit, give 0 for none, or allow more open files:"
+            f" `ulimit -n {wanted}`",
+        )
 
 
 def agreed_count(directory: Path, count: int, descriptors: Descriptors) -> int:

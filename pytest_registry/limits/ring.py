@@ -23,7 +23,7 @@ from pathlib import Path
 
 from pytest_registry.limits.descriptors import Descriptors
 from pytest_registry.limits.directory import private_directory
-from pytest_registry.limits.files import TICK, SlotFiles, agreed_count, has_writer
+from pytest_registry.limits.files import TICK, SlotFiles, agreed_count, has_writer, make_room
 from pytest_registry.limits.policy import Kind
 from pytest_registry.limits.slots import Event, Holder
 from pytest_registry.limits.tickets import Ahead, Tickets
@@ -55,7 +55,10 @@ class RingSlots:
         return str(self._directory)
 
     def claim(self, kind: Kind, count: int, holder: Holder) -> RingClaim:
-        """Ask for one of `count` slots; raises StateError, warns if others agreed on a count."""
+        """Ask for one of `count` slots; warns if others agreed on a count.
+
+        Raises StateError, and OptionError for more slots than the process may have open files for.
+        """
         files = self._opened(kind, count)
         return RingClaim(files.slots, files.tickets, self._descriptors, holder)
 
@@ -71,8 +74,11 @@ class RingSlots:
             return files
 
     def _open(self, kind: Kind, count: int) -> _Files:
+        make_room(kind, count)
         directory = private_directory(self._directory / kind)
         agreed = agreed_count(directory, count, self._descriptors)
+        if agreed > count:
+            make_room(kind, agreed)
         slots = SlotFiles(directory, agreed, self._descriptors)
         return _Files(slots, Tickets(directory, self._descriptors))
 

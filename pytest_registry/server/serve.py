@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_registry.errors import StateError
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 PASSWORD_VARIABLE = "PYTEST_REGISTRY_PASSWORD"  # noqa: S105 - the variable's name
 _VARIABLE = f"${PASSWORD_VARIABLE}"
 _LAST_PORT = 65535
+_PEM_FILES = ("--tls-certificate", "--tls-key", "--tls-client-ca")
+_OF_ADDRESSES = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES}
 HELP = "serve a registry until it is interrupted"
 
 
@@ -42,15 +45,17 @@ def run(arguments: argparse.Namespace) -> int:
     password = arguments.password
     if password is None:
         password = os.environ.get(PASSWORD_VARIABLE)
-    if problem := _problem(arguments, password):
+    if problem := _problem(arguments, password) or _missing(arguments):
         return _fail(problem)
     from pytest_registry.server.server import RegistryServer, open_many_files
 
     open_many_files()
     try:
         server = RegistryServer(_settings(arguments, password))
-    except (StateError, OSError) as error:
+    except StateError as error:
         return _fail(str(error))
+    except OSError as error:
+        return _fail(_with_options(error, arguments))
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # not by nohup
             signal.signal(number, lambda *_: server.stop())
@@ -84,6 +89,40 @@ def _problem(arguments: argparse.Namespace, password: str | None) -> str:
         ),
     )
     return next((problem for wrong, problem in checks if wrong), "")
+
+
+def _missing(arguments: argparse.Namespace) -> str:
+    """The file that an option names and that cannot be read; empty if all can.
+
+    So it is with the directory above the storage: it would be made too, for a slip of the hand.
+    """
+    named = [(option, path) for option in _PEM_FILES if (path := _given(arguments, option))]
+    if arguments.storage is not None:
+        named.append(("--storage", os.path.dirname(os.path.abspath(arguments.storage))))
+    for option, path in named:
+        try:
+            os.stat(path) if option == "--storage" else open(path, "rb").close()
+        except OSError as error:
+            return f"{option}: {error.strerror}: {path}"
+    return ""
+
+
+def _with_options(error: OSError, arguments: argparse.Namespace) -> str:
+    """What happened, with the options that it comes from: only errors of files name those."""
+    import socket
+
+    if type(error).__module__ == "ssl":
+        options = [name for name in _PEM_FILES if _given(arguments, name) is not None]
+    elif isinstance(error, socket.gaierror) or error.errno in _OF_ADDRESSES:
+        options = ["--host", "--port"]
+    else:
+        return str(error)
+    given = " ".join(f"{name} {_given(arguments, name)}" for name in options)
+    return f"{given}: {error.strerror}"
+
+
+def _given(arguments: argparse.Namespace, option: str) -> Any:
+    return getattr(arguments, option.removeprefix("--").replace("-", "_"))
 
 
 def _settings(arguments: argparse.Namespace, password: str | None) -> ServerSettings:

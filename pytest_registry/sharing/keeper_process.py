@@ -11,10 +11,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO, cast
 
 from pytest_registry.sharing.run import Run
+
+MEASURED = ("COVERAGE_PROCESS_", "COV_CORE_")
+"""Beginnings of the variables by which coverage and pytest-cov measure other processes."""
 
 
 class KeeperProcess:
@@ -35,6 +39,7 @@ class KeeperProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=run.directory.anchor,
+            env=keeper_environment(os.environ),
             start_new_session=True,
         )
         self._stdin, self._stdout, self._stderr = (
@@ -79,3 +84,27 @@ class KeeperProcess:
         if failure:
             with contextlib.suppress(OSError), self._run.keeper_log.open("ab") as log:
                 log.write(failure)
+
+
+def keeper_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a keeper, which begins elsewhere, and outlives the run.
+
+    So it finds modules by absolute paths, and is not measured: its data would come when all has
+    been combined, and stay in the project.
+    """
+    kept = {name: value for name, value in environ.items() if not name.startswith(MEASURED)}
+    if "PYTHONPATH" in kept:
+        entries = filter(None, kept["PYTHONPATH"].split(os.pathsep))
+        kept["PYTHONPATH"] = os.pathsep.join(map(_as_python_began, entries))
+    return kept
+
+
+def _as_python_began(entry: str) -> str:
+    """The absolute path of an entry of PYTHONPATH: a test may have gone elsewhere since.
+
+    Python made it absolute in `sys.path`, where it is looked for by its end.
+    """
+    parts = Path(entry).parts
+    found = (each for each in sys.path if Path(each).is_absolute())
+    ends = (each for each in found if parts and Path(each).parts[-len(parts) :] == parts)
+    return next(ends, os.path.abspath(entry))  # noqa: PTH100 - resolves no links

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_registry.clients import docker_sdk, engine_address
+from pytest_registry.clients.config_directory import ConfigDirectory
 from pytest_registry.clients.environment import client_environment, engine_environment
 from pytest_registry.errors import EngineUnavailable
 from pytest_registry.security.credentials import Credentials, client_auth_config
@@ -85,6 +86,47 @@ def test_plugins_of_the_users_docker_command_are_found(home: Path) -> None:
     assert engine_address.user_plugins() == []
     (home / "cli-plugins").mkdir()
     assert engine_address.user_plugins() == [str(home / "cli-plugins")]
+
+
+def no_user(uid: int) -> None:
+    raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+
+def test_a_user_without_a_home_has_no_files_and_that_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "DOCKER_CONFIG", "DOCKER_CONTEXT", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", no_user)
+    assert engine_address.user_plugins() == []
+    engine_address.is_likely()
+    assert "DOCKER_CONTEXT" not in client_environment(tmp_path)
+    ConfigDirectory(tmp_path / "config").write(["a:1"], None)
+
+
+def test_a_config_of_the_users_that_cannot_be_read_counts_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(name, raising=False)
+    unreadable = str(tmp_path / ("x" * 300))  # an error for root too, unlike another's directory
+    monkeypatch.setenv("DOCKER_CONFIG", unreadable)
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", unreadable)
+    assert engine_address.user_plugins() == []
+    engine_address.is_likely()
+    ConfigDirectory(tmp_path / "config").write(["a:1"], None)
+
+
+def test_a_config_of_the_users_that_is_no_text_counts_as_none(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "config.json").write_bytes(b'{"currentContext": "\xff"}')
+    monkeypatch.setenv("CONTAINERS_REGISTRIES_CONF", str(home / "config.json"))
+    engine_address.is_likely()
+    written = ConfigDirectory(tmp_path / "config")
+    written.write(["a:1"], None)
+    ours = '[[registry]]\nlocation = "a:1"\ninsecure = true'
+    assert written.registries.read_text().strip() == ours
 
 
 def test_docker_py_uses_the_engine_of_the_context(

@@ -107,8 +107,13 @@ def test_it_says_how_to_log_in_and_keeps_the_password(tmp_path: Path) -> None:
     [
         (["--username", "someone"], "needs --password or $PYTEST_REGISTRY_PASSWORD"),
         (["--password", PASSWORD], "--password needs --username"),
-        (["--host", "192.0.2.1"], "annot assign requested address"),
-        (["--tls-certificate", "/absent"], "No such file"),
+        (["--host", "192.0.2.1"], "--host 192.0.2.1 --port 0: "),
+        (["--host", "a..b"], "--host a..b --port 0: "),
+        (["--tls-certificate", "/absent"], "--tls-certificate: No such file or directory: /absent"),
+        (["--tls-certificate", __file__, "--tls-key", "/"], "--tls-key: Is a directory: /"),
+        (["--tls-certificate", __file__, "--tls-client-ca", "/absent"], "--tls-client-ca: No such"),
+        (["--tls-certificate", __file__], f"--tls-certificate {__file__}: [SSL] PEM lib"),
+        (["--storage", "/absent/a/b"], "--storage: No such file or directory: /absent/a"),
         (["--storage", "/dev/null/x"], "Not a directory"),
         (["--port", "x"], "invalid int value"),
         (["--port", "70000"], "--port is none of 0 to 65535"),
@@ -133,6 +138,13 @@ def test_what_it_cannot_do_is_one_line(arguments: list[str], message: str) -> No
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     assert PASSWORD not in done.stderr
+
+
+def test_it_makes_the_directory_that_is_named_and_none_above_it(tmp_path: Path) -> None:
+    told = refused(tmp_path / "a" / "b")
+    missing = f"No such file or directory: {tmp_path / 'a'}"
+    assert told == [f"pytest_registry serve: --storage: {missing}"]
+    assert not list(tmp_path.iterdir())
 
 
 def refused(directory: Path) -> list[str]:
@@ -188,6 +200,7 @@ def test_a_server_imports_nothing_heavy() -> None:
     heavy = [
         "pytest", "docker", "requests", "urllib3", "filelock", "testcontainers", "bcrypt",
         "email", "http.client", "http.server", "socketserver", "asyncio", "ssl", "uuid", "logging",
+        "pathlib",
     ]  # fmt: skip
     script = (
         "import sys; import pytest_registry.server, pytest_registry.server.serve;"
