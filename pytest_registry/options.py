@@ -190,8 +190,8 @@ OPTIONS: tuple[Option, ...] = (
         "state_dir",
         "directory",
         None,
-        "Where runs keep their state (default: a directory of the user's in the system's temporary"
-        " directory).",
+        "Where runs keep their state, in a directory of the user's that is made there (default: in"
+        " the system's temporary directory).",
         "DIR",
     ),
 )

@@ -41,7 +41,7 @@ FAILS = {WITHOUT["failing"]: 1}
 AS_READERS_SEE_IT = (
     (re.escape(REGISTRY_IMAGE), "registry:3"),
     (re.escape(NGINX_IMAGE), "nginx"),
-    (r"[^\s=]*/suite-\w+/state", "/tmp/pytest-registry-1000"),
+    (r"[^\s=]*/suite-\w+/state/pytest-registry-\d+", "/tmp/pytest-registry-1000"),
     (r"[^\s=]*/suite-\w+/", "/home/me/suite/"),
     (r"[^\s=]*/(?=pytest_registry/\w+/)", ".../"),
 )

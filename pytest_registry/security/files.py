@@ -61,6 +61,44 @@ def own_directory(path: Path, *, narrow: bool = False) -> Path:
     return path
 
 
+def shared_directory(path: Path) -> Path:
+    """A directory to make our own in: made (0700) where it is missing, else left as it is.
+
+    Raises OSError, whose `strerror` says why, where somebody else could put another directory in
+    ours' place: who owns it, or may write to it while no sticky bit guards what others have there.
+    """
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not hasattr(os, "geteuid"):
+        return path
+    status = path.stat()
+    for owner in (path.lstat().st_uid, status.st_uid):  # whose link it is decides where it leads
+        if owner not in (0, os.geteuid()):
+            raise _distrusted(f"it belongs to the user with id {owner}", path)
+    if _others_replace_in(status):
+        mode = stat.S_IMODE(status.st_mode)
+        raise _distrusted(f"others may replace what is in it (mode {mode:o})", path)
+    return path
+
+
+def _others_replace_in(status: os.stat_result) -> bool:
+    if status.st_mode & stat.S_ISVTX:
+        return False
+    by_group = status.st_mode & stat.S_IWGRP and not _is_own_group(status.st_gid)
+    return bool(by_group or status.st_mode & stat.S_IWOTH)
+
+
+def _is_own_group(group: int) -> bool:
+    """Whether this user is alone in it: where each has a group of that name, umask is often 002."""
+    import grp
+    import pwd
+
+    try:
+        user, found = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(group)
+    except KeyError:
+        return False
+    return found.gr_name == user and set(found.gr_mem) <= {user}
+
+
 def _distrusted(why: str, path: Path) -> OSError:
     return OSError(errno.EPERM, why, str(path))
 

@@ -49,7 +49,7 @@ def clean(run: Run) -> None:
     remove_directory(run.directory)
     if debt is not None:
         owed.note(run.state_directory, run.id, debt)
-    remove_if_empty(run.directory.parent, run.settings)
+    remove_if_empty(run.directory.parent)
 
 
 def pay_debts(run: Run) -> None:
@@ -230,10 +230,10 @@ def _is_left_behind(directory: Path) -> bool:
         return False
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         run = Run.read(directory)
-        # A state directory may be shared by hosts whose locks do not see each other.
-        return _host(run.machine) == _host(this_machine()) and not is_held(run.life)
+        return _is_here(run) and not is_held(run.life) and run.directory.samefile(directory)
     return True
 
 
-def _host(machine: str) -> str:
-    return machine.partition("/")[0]
+def _is_here(run: Run) -> bool:
+    """A state directory may be shared by hosts whose locks do not see each other."""
+    return run.machine.partition("/")[0] == this_machine().partition("/")[0]

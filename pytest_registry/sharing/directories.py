@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from pytest_registry.errors import StateError
-from pytest_registry.security.files import own_directory
+from pytest_registry.security.files import own_directory, shared_directory
 
 
 def state_directory(path: Path) -> Path:
@@ -17,7 +17,7 @@ def state_directory(path: Path) -> Path:
     everybody else. In a shared temporary directory anybody could have made one of that name before.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise _refused(path, error.strerror or str(error)) from error
     return private_directory(path)
@@ -26,11 +26,24 @@ def state_directory(path: Path) -> Path:
 def state_path(chosen: str | None) -> Path:
     """Where the user's state directory is, or would be, for this process.
 
-    Another one may have another temporary directory: a run's processes are told its directory.
+    Below the chosen directory as below the temporary one it has a name of our own: whatever else is
+    there is not ours to close or to remove. Another process may have another temporary directory:
+    a run's processes are told its directory.
     """
-    if chosen is not None:
-        return Path(chosen)
-    return Path(tempfile.gettempdir()) / f"pytest-registry-{_user()}"
+    return Path(tempfile.gettempdir() if chosen is None else chosen) / f"pytest-registry-{_user()}"
+
+
+def check_chosen(chosen: str | None) -> None:
+    """Make the directory that was chosen, or see that ours is safe there; raises StateError.
+
+    The system's temporary directory is what it is: there only our own is looked at.
+    """
+    if chosen is None:
+        return
+    try:
+        shared_directory(Path(chosen))
+    except OSError as error:
+        raise _refused(Path(chosen), error.strerror or str(error)) from error
 
 
 def private_directory(path: Path) -> Path:
@@ -63,6 +76,6 @@ def _refused(path: Path, happened: str) -> StateError:
     return StateError(
         f"use {path} as the registry's state directory",
         happened,
-        "remove it if it is yours, or choose another directory with --registry-state-dir or"
-        " PYTEST_REGISTRY_STATE_DIR",
+        "remove it if it is yours and of no other use, or choose another directory, as one that is"
+        " not there yet, with --registry-state-dir or PYTEST_REGISTRY_STATE_DIR",
     )

@@ -84,16 +84,17 @@ def summary(run: Run, endpoint: Endpoint) -> list[str]:
     """Clear, and say in a few lines what the registry lacks and what could not be deleted."""
     if endpoint.engine != "external":
         return []
+    place = f"{endpoint.origin.partition('://')[2]}/{endpoint.prefix}"  # a gateway is gone by now
     missing = lacking(run)
     lines = [f"the registry lacks {name}: {reason}" for name, reason in missing.items()]
     if run.settings.keep or run.id not in endpoint.prefix:
-        return [*lines, f"what the run pushed was kept below {endpoint.place}"]
+        return [*lines, f"what the run pushed was kept below {place}"]
     try:
         left = clear(run, endpoint, _say)
     except RegistryError as error:
-        return [*lines, f"not deleted below {endpoint.place}: {error.happened}", how_to(endpoint)]
+        return [*lines, f"not deleted below {place}: {error.happened}", how_to(endpoint)]
     if not left:
-        return [*lines, f"all below {endpoint.place} was deleted"]
+        return [*lines, f"all below {place} was deleted"]
     more = [f"and {len(left) - SHOWN} more"] if len(left) > SHOWN else []
     return [*lines, "the registry did not delete:", *left[:SHOWN], *more, how_to(endpoint)]
 

@@ -39,9 +39,13 @@ class FurtherRegistries:
                 f"{scope!r} was given as its scope",
                 'leave it out, or give scope="session"; a fixture\'s own scope decides otherwise',
             )
-        # One that the run keeps, or uses again, is its own: those beside it are for tests alone.
+        # One that the run keeps, or uses again, is its own: those beside it are for tests alone,
+        # and nobody would be told of one that stays.
         changes = {"keep": False, "reuse": False, **changes}
         settings = self._member.settings.changed("registry_factory(...)", **changes)
+        for name in ("keep", "reuse"):
+            if getattr(settings, name):
+                raise _for_the_run_only(name, changes[name])
         with ExitStack() as begun:
             owner = Owner(settings)
             begun.callback(owner.finish)
@@ -63,3 +67,11 @@ class FurtherRegistries:
         with contextlib.suppress(AssertionError):
             if asking is not None:
                 asking.addfinalizer(end)
+
+
+def _for_the_run_only(name: str, value: Any) -> OptionError:
+    return OptionError(
+        "start a further registry",
+        f"{name}={value!r} was given: one that is beside the run's own ends with who asked for it",
+        f"leave it out; --registry-{name} keeps or takes the run's own registry",
+    )

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import platform
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from pytest_registry.errors import StateError
 from pytest_registry.security.files import write_secret
 from pytest_registry.settings import Settings
 from pytest_registry.sharing.directories import (
+    check_chosen,
     private_directory,
     state_directory,
     state_path,
@@ -26,6 +28,9 @@ from pytest_registry.sharing.directories import (
 from pytest_registry.sharing.liveness import Lifeline
 
 TRIES = 10
+
+NAME = re.compile(r"[0-9]+-[0-9a-f]{12}|\.[0-9]+-[0-9a-f]{12}-[0-9]+")
+"""How a run's directory is called, and while it is made: `Run.planned` and `Run.unborn`."""
 
 PATHS = ("directory", "life", "start")
 """The members of a run that are paths."""
@@ -107,6 +112,7 @@ class Run:
         unborn = self.unborn(os.getpid())
         for tries_left in reversed(range(TRIES)):
             try:
+                check_chosen(self.settings.state_dir)
                 private_runs(unborn.parent)
                 return private_directory(unborn)
             except StateError as error:
@@ -124,7 +130,7 @@ class Run:
         with contextlib.suppress(StateError):
             runs = private_runs(unborn.parent)
             shutil.rmtree(unborn, ignore_errors=True)
-            remove_if_empty(runs, self.settings)
+            remove_if_empty(runs)
 
     @classmethod
     def read(cls, directory: Path) -> Run:
@@ -287,18 +293,25 @@ def private_runs(runs: Path) -> Path:
 
 
 def directories_of_runs(runs: Path) -> list[Path]:
-    """The runs' directories in it, if it is there; raises StateError if it is not to be trusted."""
+    """The runs' directories in it, if it is there; raises StateError if it is not to be trusted.
+
+    What has another name, or is a file or link, was put there by somebody else.
+    """
     if not runs.is_dir():
         return []
-    return sorted(private_runs(runs).iterdir())
+    return sorted(each for each in private_runs(runs).iterdir() if _is_of_run(each))
 
 
-def remove_if_empty(runs: Path, settings: Settings) -> None:
-    """Remove the directories above the runs' own, unless others or the user have use for them."""
+def _is_of_run(path: Path) -> bool:
+    named = NAME.fullmatch(path.name) is not None
+    return named and path.is_dir() and not path.is_symlink()
+
+
+def remove_if_empty(runs: Path) -> None:
+    """Remove the directories above the runs' own, unless others have use for them."""
     with contextlib.suppress(OSError):
         runs.rmdir()
-        if settings.state_dir is None:
-            runs.parent.rmdir()
+        runs.parent.rmdir()
 
 
 def version() -> str:

@@ -93,7 +93,7 @@ def test_a_suite_logs_in_with_the_token_of_a_hosted_registry(
             monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
             result = suite(replace(served, account=None), SUITE, "--showlocals")
         result.assert_outcomes(passed=1)
-        said = "from PYTEST_REGISTRY_USERNAME" if whence == "environment" else "Docker config"
+        said = "from PYTEST_REGISTRY_USERNAME" if whence == "environment" else "your own login"
         result.stdout.re_match_lines([rf"registry: external, as {account.username} \(.*{said}\)"])
         assert account.password not in result.stdout.str() + result.stderr.str()
         assert served.tagged() == list(OTHERS)

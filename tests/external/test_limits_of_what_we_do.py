@@ -16,6 +16,7 @@ from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.limits.waiting import FIRST_REPORT
 from pytest_registry.server import RegistryServer, RequestRecord, ServerSettings
+from pytest_registry.sharing.directories import state_directory, state_path
 from tests.external.conftest import ACCOUNT, Served
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def watched(seen: list[RequestRecord]) -> Iterator[Served]:
 @contextmanager
 def held(served: Served, state: Path, kind: str) -> Iterator[threading.Event]:
     """Hold the only slot, as another run of this user, until the event is set."""
-    state.mkdir(mode=0o700, exist_ok=True)
-    slots = file_slots(served.url.partition("://")[2], state / "limits")
+    ours = state_directory(state_path(str(state)))
+    slots = file_slots(served.url.partition("://")[2], ours / "limits")
     limits = Limits(slots, LimitPolicy(pull=1, push=1))
     enough, holds = threading.Event(), threading.Event()
 

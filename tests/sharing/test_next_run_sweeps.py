@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_registry.settings import Settings
+from pytest_registry.sharing.cleanup import UNBORN_AGE, sweep
+from pytest_registry.sharing.run import Run
 from tests.conftest import SHELL_LESS_REGISTRY_IMAGE
 from tests.sharing.conftest import wait_until
 
@@ -115,3 +122,90 @@ def test_what_a_registry_container_leaves_is_swept_and_nothing_of_others(
 def test_a_container_that_has_no_shell_for_a_lease_is_swept(container_place: Place) -> None:
     variables = {"PYTEST_REGISTRY_IMAGE": SHELL_LESS_REGISTRY_IMAGE}
     sweep_beside_a_living_run(container_place, ("-p", "no:xdist"), **variables)
+
+
+@pytest.fixture
+def sweeping(tmp_path: Path) -> Iterator[Run]:
+    """A run that lives, and sweeps beside itself."""
+    run = Run.planned(Settings.defaults(state_dir=str(tmp_path)))
+    life = run.make_with_life()
+    yield run
+    life.release()
+
+
+DEAD = "1234-0123456789ab"
+"""The name of a run whose owner is gone."""
+
+HALF_MADE = {
+    "without a word": (DEAD, None),
+    "with a damaged word": (DEAD, "{"),
+    "without its name": (f".{DEAD}-1234", None),
+    "without its name, with a word": (f".{DEAD}-1234", "{}"),
+}
+
+
+@pytest.mark.parametrize(("name", "word"), HALF_MADE.values(), ids=HALF_MADE)
+def test_a_half_made_runs_directory_is_swept(sweeping: Run, name: str, word: str | None) -> None:
+    directory = sweeping.directory.with_name(name)
+    directory.mkdir()
+    if word is not None:
+        (directory / "run.json").write_text(word)
+    long_ago = directory.stat().st_mtime - 2 * UNBORN_AGE
+    os.utime(directory, (long_ago, long_ago))
+    sweep(sweeping)
+    assert not directory.exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("exp1", "2026-11-27", ".hidden", f"{DEAD}-2", f"{DEAD}.bak", f"x{DEAD}", f".{DEAD}"),
+        *(f"{DEAD}\n", "-0123456789ab", "1234-0123456789AB"),
+    ],
+)
+def test_what_is_not_called_like_a_run_is_never_touched(sweeping: Run, name: str) -> None:
+    theirs = sweeping.directory.with_name(name)
+    theirs.mkdir()
+    (theirs / "model.txt").touch()
+    os.utime(theirs, (0, 0))
+    assert sweep(sweeping) == []
+    assert [path.name for path in theirs.iterdir()] == ["model.txt"]
+
+
+def test_files_and_links_that_are_called_like_a_run_are_never_touched(
+    sweeping: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "model.txt").touch()
+    link = sweeping.directory.with_name(DEAD)
+    link.symlink_to(tmp_path / "theirs")
+    file = sweeping.directory.with_name(DEAD.replace("ab", "cd"))
+    file.touch()
+    assert sweep(sweeping) == []
+    assert link.is_symlink()
+    assert file.exists()
+    assert (tmp_path / "theirs" / "model.txt").exists()
+
+
+@pytest.mark.parametrize("original", ["there", "gone"])
+def test_of_a_copied_state_directory_nothing_is_swept_that_the_original_has(
+    sweeping: Run, tmp_path: Path, original: str
+) -> None:
+    dead = Run.planned(Settings.defaults(state_dir=str(tmp_path / "first")))
+    dead.make()
+    copy = sweeping.directory.with_name(dead.id)
+    shutil.copytree(dead.directory, copy)
+    if original == "gone":
+        shutil.rmtree(dead.directory)
+    sweep(sweeping)
+    assert (dead.directory.exists(), copy.exists()) == ((original == "there",) * 2)
+
+
+def test_what_another_host_made_is_not_swept(sweeping: Run) -> None:
+    theirs = dataclasses.replace(
+        sweeping, directory=sweeping.directory.with_name(DEAD), machine="elsewhere/boot"
+    )
+    theirs.directory.mkdir()
+    (theirs.directory / "run.json").write_text(json.dumps(theirs.to_json()))
+    assert sweep(sweeping) == []
+    assert theirs.directory.exists()

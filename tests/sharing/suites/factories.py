@@ -68,3 +68,11 @@ def test_an_unknown_option_is_refused(registry_factory: Factory) -> None:
         registry_factory(colour="red")
     with pytest.raises(OptionError, match="'module' was given as its scope"):
         registry_factory(scope="module")
+
+
+@pytest.mark.parametrize("name", ["keep", "reuse"])
+def test_one_that_stays_or_is_taken_again_is_refused(registry_factory: Factory, name: str) -> None:
+    with pytest.raises(OptionError, match=rf"{name}=True was given.*\n.*--registry-{name}"):
+        registry_factory(**{name: True})
+    with pytest.raises(OptionError, match=f"{name}='yes' was given"):
+        registry_factory(**{name: "yes"})
