@@ -34,7 +34,9 @@ def options() -> str:
     """The options, one heading each so that they can be linked."""
     parts = [
         "# Options",
-        "The command line beats the environment, that beats the ini file, that the default.",
+        "The command line beats the environment, that beats the ini file, that the default. In the"
+        " table `[tool.pytest]` of `pyproject.toml`, which pytest 9 and newer read, every value"
+        ' is a text: `registry_pull_limit = "2"`.',
     ]
     parts += [_option(option) for option in OPTIONS]
     return "\n\n".join(parts) + "\n"

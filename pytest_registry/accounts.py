@@ -20,8 +20,12 @@ def add_account(
     delete: Patterns,
     catalog: bool,
 ) -> Credentials:
-    """Make an account with these rights, see `Registry.account`; raises Unsupported."""
-    given = Credentials.random(name or f"account-{secrets.token_hex(4)}")
+    """Make an account with these rights, see `Registry.account`; raises Unsupported, OptionError.
+
+    Its name is nobody else's. A plain one would be the same in every test and on every worker, or
+    the run's own, and the file takes an account in place of one of the same name.
+    """
+    given = Credentials.random(f"{name or 'account'}-{secrets.token_hex(4)}")
     if endpoint.accounts is None:
         raise _no_rights(endpoint, given.username)
     account = Account.allowed(given, pull=pull, push=push, delete=delete, catalog=catalog)

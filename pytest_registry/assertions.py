@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from pytest_registry.contents import Contents
+from pytest_registry.contents import Contents, named
 from pytest_registry.errors import AuthenticationFailed, ProtocolError
 from pytest_registry.images.image import Image
-from pytest_registry.oci.names import is_digest
+from pytest_registry.oci.reference import located
 
 if TYPE_CHECKING:
     from pytest_registry.oci.manifest import Manifest
@@ -21,31 +21,34 @@ SHOWN = 20
 class Assertions(Contents):
     """What tests claim of a registry's content; each raises AssertionError where it is not so."""
 
-    def assert_exists(self, repository: str, target: str = "latest") -> None:
+    def assert_exists(self, repository: Image | str, target: str | None = None) -> None:
         """The registry holds this tag or digest; else the tags, or the repositories, that it has.
 
-        `registry.assert_exists("samples/nginx", "1.0")`.
+        `registry.assert_exists("samples/nginx", "1.0")`, `registry.assert_exists(image)`.
         """
         __tracebackhide__ = True
+        repository, target = named(repository, target)
         if not self.exists(repository, target):
             raise AssertionError(
-                f"{self.host} does not hold {_named(repository, target)};"
+                f"{self.host} does not hold {located(repository, target)};"
                 f" {self._what_is_there(repository)}"
             )
 
-    def assert_missing(self, repository: str, target: str = "latest") -> None:
+    def assert_missing(self, repository: Image | str, target: str | None = None) -> None:
         """The registry does not hold this tag or digest."""
         __tracebackhide__ = True
+        repository, target = named(repository, target)
         if self.exists(repository, target):
             digest = self.manifest(repository, target).digest
             raise AssertionError(
-                f"{self.host} holds {_named(repository, target)}, which is {digest};"
+                f"{self.host} holds {located(repository, target)}, which is {digest};"
                 f" {self._what_is_there(repository)}"
             )
 
-    def assert_tags(self, repository: str, *expected: str) -> None:
+    def assert_tags(self, repository: Image | str, *expected: str) -> None:
         """The repository has these tags and no others: `registry.assert_tags("a", "1", "2")`."""
         __tracebackhide__ = True
+        repository, _ = named(repository)
         found, wanted = set(self.tags(repository)), set(expected)
         if found != wanted:
             raise AssertionError(
@@ -65,17 +68,21 @@ class Assertions(Contents):
             raise AssertionError("\n".join([*lines, *_differences(first, second)]))
 
     def assert_referred(
-        self, repository: str, target: str, artifact_type: str | None = None
+        self,
+        repository: Image | str,
+        target: str | None = None,
+        artifact_type: str | None = None,
     ) -> None:
         """Something (of this artifact type) refers to the tag or digest: a signature, an SBOM."""
         __tracebackhide__ = True
+        repository, target = named(repository, target)
         digest = self.manifest(repository, target).digest
         found = self.referrers(repository, digest)
         kinds = [str(each.extra.get("artifactType") or each.media_type) for each in found]
         if not kinds or artifact_type not in (None, *kinds):
             wanted = f"of type {artifact_type} " if artifact_type else ""
             raise AssertionError(
-                f"nothing {wanted}refers to {_named(repository, target)}, which is {digest};"
+                f"nothing {wanted}refers to {located(repository, target)}, which is {digest};"
                 f" the types of what does: {_listed(kinds)}"
             )
 
@@ -115,10 +122,6 @@ def _differences(first: Manifest, second: Manifest) -> list[str]:
             lines.append(f"{word} of the first only: {_listed(set(one) - set(two))}")
             lines.append(f"{word} of the second only: {_listed(set(two) - set(one))}")
     return lines or ["all that they list is the same; other members or the order of bytes differ"]
-
-
-def _named(repository: str, target: str) -> str:
-    return f"{repository}{'@' if is_digest(target) else ':'}{target}"
 
 
 def _shown(image: Image | str) -> str:

@@ -13,8 +13,9 @@ from pytest_registry.errors import ImageNotFound, RegistryEnded, RegistryError
 from pytest_registry.images.image import STAND_IN, Image
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import Operation
+from pytest_registry.oci.names import is_digest
 from pytest_registry.oci.namespace import Namespace
-from pytest_registry.oci.reference import check_tag
+from pytest_registry.oci.reference import check_repository, check_target, located
 from pytest_registry.security.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ FindEnd = Callable[[str], RegistryEnded | None]
 class Contents:
     """Where a registry is and what it holds: repositories, tags, manifests, blobs.
 
-    Every operation raises RegistryEnded where it failed because the registry is gone.
+    Every operation raises RegistryEnded where it failed because the registry is gone. Where a
+    repository is taken, so is an `Image` of it, which then names its tag as well; without either
+    the tag is `latest`.
     """
 
     def __init__(
@@ -83,21 +86,23 @@ class Contents:
         """How the registry is reached, and why it is served as it is."""
         return self._endpoint
 
-    def reference(self, repository: str, tag: str = "latest") -> str:
-        """`HOST/REPOSITORY:TAG` for clients of this machine; raises InvalidReference.
+    def reference(self, repository: Image | str, tag: str | None = None) -> str:
+        """`HOST/REPOSITORY:TAG` for clients of this machine, or `HOST/REPOSITORY@DIGEST`.
 
         In a registry that others use too, the run's own prefix stands before the repository.
+        Raises InvalidReference.
         """
-        return f"{self.host}/{self._namespace.full(repository)}:{check_tag(tag)}"
+        repository, target = named(repository, tag)
+        return located(f"{self.host}/{self._namespace.full(repository)}", target)
 
-    def daemon_reference(self, repository: str, tag: str = "latest") -> str:
+    def daemon_reference(self, repository: Image | str, tag: str | None = None) -> str:
         """The same for the container engine's daemon, which may be on another machine.
 
         That is what docker commands and docker-py take; it is `reference()` where the daemon is
         on this machine. Raises InvalidReference.
         """
-        host = self._endpoint.daemon_host
-        return f"{host}/{self._namespace.full(repository)}:{check_tag(tag)}"
+        repository, target = named(repository, tag)
+        return located(f"{self._endpoint.daemon_host}/{self._namespace.full(repository)}", target)
 
     @cached_property
     def client(self) -> OciClient:
@@ -113,15 +118,16 @@ class Contents:
             namespace=self._namespace,
         )
 
-    def image(self, repository: str, tag: str = "latest") -> Image:
-        """An image that the registry holds; raises ImageNotFound."""
-        reference = self.reference(repository, tag)
+    def image(self, repository: Image | str, tag: str | None = None) -> Image:
+        """An image that the registry holds, by tag or digest; raises ImageNotFound."""
+        repository, target = named(repository, tag)
+        reference = self.reference(repository, target)
         with self._explained(f"look at {reference}"):
-            manifest = self.client.manifest(repository, tag)
+            manifest = self.client.manifest(repository, target)
             return Image(
                 reference,
                 repository,
-                tag,
+                "" if is_digest(target) else target,
                 manifest.digest,
                 self._size(repository, manifest),
                 synthetic=(manifest.annotations or {}).get(STAND_IN, ""),
@@ -132,42 +138,48 @@ class Contents:
         with self._explained("list the repositories"):
             return self.client.repositories()
 
-    def tags(self, repository: str) -> list[str]:
+    def tags(self, repository: Image | str) -> list[str]:
         """A repository's tags, sorted; none where there is no such repository."""
+        repository, _ = named(repository)
         with self._explained(f"list the tags of {repository}"):
             try:
                 return self.client.tags(repository)
             except ImageNotFound:
                 return []
 
-    def manifest(self, repository: str, target: str = "latest") -> Manifest:
+    def manifest(self, repository: Image | str, target: str | None = None) -> Manifest:
         """A manifest or index by tag or digest; raises ImageNotFound."""
+        repository, target = named(repository, target)
         with self._explained(f"read the manifest of {repository} {target}"):
             return self.client.manifest(repository, target)
 
-    def blob(self, repository: str, digest: str) -> bytes:
+    def blob(self, repository: Image | str, digest: str) -> bytes:
         """A blob's content, verified; raises ImageNotFound."""
+        repository, digest = named(repository, digest)
         with (
             self._explained(f"read the blob {digest} of {repository}"),
             contextlib.closing(self.client.blob(repository, digest)) as stream,
         ):
             return stream.read()
 
-    def exists(self, repository: str, target: str = "latest") -> bool:
+    def exists(self, repository: Image | str, target: str | None = None) -> bool:
         """Whether the registry holds this tag or digest."""
+        repository, target = named(repository, target)
         with self._explained(f"look for {repository} {target}"):
             return self.client.exists(repository, target)
 
-    def delete(self, repository: str, target: str = "latest") -> None:
+    def delete(self, repository: Image | str, target: str | None = None) -> None:
         """Delete the manifest behind a tag or digest, with all its tags; raises ImageNotFound."""
+        repository, target = named(repository, target)
         with self._explained(f"delete {repository} {target}"):
             digest = self.client.manifest(repository, target).digest
             self.client.delete_manifest(repository, digest)
 
     def referrers(
-        self, repository: str, digest: str, artifact_type: str | None = None
+        self, repository: Image | str, digest: str, artifact_type: str | None = None
     ) -> tuple[Descriptor, ...]:
         """What refers to a manifest (signatures, SBOMs), filtered by type where one is given."""
+        repository, digest = named(repository, digest)
         with self._explained(f"list what refers to {digest} in {repository}"):
             return self.client.referrers(repository, digest, artifact_type)
 
@@ -187,6 +199,13 @@ class Contents:
             for each in manifest.children
         )
         return manifest.size + below
+
+
+def named(image: Image | str, target: str | None = None) -> tuple[str, str]:
+    """The repository, and the tag or digest in it, of what tests give; raises InvalidReference."""
+    if isinstance(image, Image):
+        return image.repository, check_target(image.target if target is None else target)
+    return check_repository(image), check_target("latest" if target is None else target)
 
 
 class CurrentLimits:

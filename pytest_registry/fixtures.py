@@ -84,7 +84,8 @@ def registry_factory(request: pytest.FixtureRequest) -> Iterator[Callable[..., R
     without their prefix; what is not given is as for the run's registry. It lives as long as the
     fixture that asked for it, by that one's scope; where a test itself asked, until the end of the
     test; with `scope="session"` until the end of this worker's session, whoever asked. Raises
-    OptionError for a value that the option does not take.
+    OptionError for a value that the option does not take, and for `keep` and `reuse`, which are for
+    the run's registry only.
     """
     from pytest_registry.sharing.further import FurtherRegistries
 
@@ -178,7 +179,8 @@ def registry_push(
     from pytest_registry.sample import Push
 
     member = member_of(request.config)
-    return Push(registry, member.run.settings, registry_namespace, member.note_stand_in)
+    settings = member.settings_of(registry)
+    return Push(registry, settings, registry_namespace, member.note_stand_in)
 
 
 @pytest.fixture
@@ -216,10 +218,11 @@ def registry_needs(request: pytest.FixtureRequest, registry: Registry) -> None:
     `@pytest.mark.registry_needs("delete", "referrers")`: `delete`, `tag-deletion`, `catalog`,
     `referrers`, `mount`. They are tried out once per run; `registry.supports("delete")` asks too.
     """
-    for mark in request.node.iter_markers("registry_needs"):
-        for feature in mark.args:
-            if why := registry.why_not(feature):
-                pytest.skip(f"the registry lacks {feature}: {why}")
+    from pytest_registry.sharing.marks import needed
+
+    for feature in needed(request.node.iter_markers("registry_needs")):
+        if why := registry.why_not(feature):
+            pytest.skip(f"the registry lacks {feature}: {why}")
 
 
 @pytest.fixture

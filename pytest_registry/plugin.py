@@ -61,9 +61,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """
     marks = {mark.name for mark in item.iter_markers()}
     names: list[str] = getattr(item, "fixturenames", [])
-    for mark, fixture in fixtures.BEHIND_MARKS.items():
-        if mark in marks and fixture not in names:
-            names.append(fixture)
+    behind = [fixture for mark, fixture in fixtures.BEHIND_MARKS.items() if mark in marks]
+    if missing := [fixture for fixture in behind if fixture not in names]:
+        # In a list of its own: pytest has one for all parameters, of which one may bear the mark.
+        names = [*names, *missing]
+        item.fixturenames = names  # type: ignore[attr-defined]
     if fixtures.MEMBER not in item.config.stash and not fixtures.WANTING.isdisjoint(names):
         fixtures.member_of(item.config).begin()
 

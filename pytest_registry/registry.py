@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 from pytest_registry.assertions import Assertions
 from pytest_registry.clients import engine_address
 from pytest_registry.clients.config_directory import ConfigDirectory
-from pytest_registry.contents import CurrentLimits, FindEnd
+from pytest_registry.contents import CurrentLimits, FindEnd, named
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import EngineUnavailable, ImageNotFound, Unsupported
 from pytest_registry.images.image import Image
 from pytest_registry.limits.operations import Limits
+from pytest_registry.oci.names import is_digest
 from pytest_registry.oci.reference import Reference, check_repository, check_tag, in_hub_library
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.watch import Watch, Watched
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
     from pytest_registry.security.accounts import Patterns
 
 
+Hide = Callable[[tuple[str, ...]], None]
+"""Is told what no report may show."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a registry has around it in its run.
@@ -40,10 +45,10 @@ class Surroundings:
     `client_config` is the DOCKER_CONFIG directory, `locks` a directory for lock files, `labels`
     mark what is made in a container engine, `upstream` is where images come from. `find_end` tells
     whether an operation failed because the registry ended; `note_engine_use` is called before a
-    container engine is first used for the registry. `note_repository` is told every repository's
-    whole name before it is used. `lacking` tells which of the specification's features the
-    registry lacks, each with the reason. `watch` is what the gate before the registry is told and
-    tells.
+    container engine is first used for the registry. `hide` is told what no report may show of the
+    registry's further logins. `note_repository` is told every repository's whole name before it is
+    used. `lacking` tells which of the specification's features the registry lacks, each with the
+    reason. `watch` is what the gate before the registry is told and tells.
     """
 
     client_config: Path
@@ -53,6 +58,7 @@ class Surroundings:
     find_end: FindEnd
     note_engine_use: Callable[[], None]
     watch: Watch
+    hide: Hide
     note_repository: Callable[[str], None] | None = None
     lacking: Callable[[], Mapping[str, str]] = dict
 
@@ -151,9 +157,10 @@ class Registry(Assertions, Watched):
 
         `registry.account("reader", pull="*")`, `registry.account(push=["team/*", "shared"])`: in a
         pattern `*` stands for any text, slashes too. Who may push or delete may pull as well;
-        `catalog` is the right to list all repositories. The name is made up where none is given,
-        and the password always is. An account of the same name is replaced. Raises Unsupported
-        where the registry knows no rights.
+        `catalog` is the right to list all repositories. The name becomes one of its own, such as
+        `reader-3f9a2c71`, since other tests may have a reader too: `credentials.username` is it.
+        The password is made up. Raises Unsupported where the registry knows no rights, OptionError
+        for a pattern that is no text.
         """
         from pytest_registry.accounts import add_account
 
@@ -165,7 +172,10 @@ class Registry(Assertions, Watched):
         """This registry with another login, right or wrong: nothing is tried out here.
 
         It has a DOCKER_CONFIG directory and clients of its own, and is closed with this one.
+        No report shows the password, unless it is a mere word such as "wrong".
         """
+        if not credentials.is_word:
+            self._around.hide(credentials.secrets)
         name = hashlib.sha256(credentials.basic.encode()).hexdigest()[:12]
         config = self.client_config.with_name(f"{self.client_config.name}-{name}")
         endpoint = dataclasses.replace(self._endpoint, credentials=credentials)
@@ -244,10 +254,11 @@ class Registry(Assertions, Watched):
         `repository` is the source's own name without registry where it is not given. `platform`
         picks one of an index, `OS/ARCHITECTURE`; else it is this machine's.
 
-        Raises PushError, ImageNotFound, RateLimited, AuthenticationFailed, InvalidReference.
+        Raises PushError, ImageNotFound, RateLimited, AuthenticationFailed, InvalidReference; for
+        what is no source OptionError.
         """
         name = repository or repository_of(source)
-        with self._explained(f"push {source} to {self.reference(name, tag)}"):
+        with self._explained(f"push {source} to {self.reference(name, check_tag(tag))}"):
             found = self.find(source, platform=platform)
             if found is None:
                 self._push_from_engine(str(source), self.daemon_reference(name, tag))
@@ -275,24 +286,24 @@ class Registry(Assertions, Watched):
             raise
 
     def pull(self, image: Image | str, tag: str | None = None, *, fresh: bool = False) -> Image:
-        """Pull an image of this registry: into the container engine where one answers.
+        """Pull an image, by tag or digest: into the container engine where one answers.
 
         Without an engine all its content is fetched, verified and dropped; `registry.client.pull`
         keeps it in a directory. `fresh` removes the engine's local tag first, and fetches here what
         the engine shares with other images of its own, so that the layers really travel. Raises
         PullError, ImageNotFound, AuthenticationFailed.
         """
-        repository, tag = _named(image, tag)
-        with self._explained(f"pull {self.reference(repository, tag)}"):
+        repository, target = named(image, tag)
+        with self._explained(f"pull {self.reference(repository, target)}"):
             whole = False
             if self.has_container_engine:
                 from pytest_registry.images.engine import pull_local
 
-                reference = self.daemon_reference(repository, tag)
+                reference = self.daemon_reference(repository, target)
                 whole = pull_local(self.docker, reference, self._around.locks, fresh=fresh)
             if not whole:
-                self.client.pull(repository, tag)
-            return self.image(repository, tag)
+                self.client.pull(repository, target)
+            return self.image(repository, target)
 
     @contextlib.contextmanager
     def run(
@@ -316,7 +327,7 @@ class Registry(Assertions, Watched):
         from pytest_registry.clients.engine_reach import reach_of
         from pytest_registry.images.engine import hold, pull_held
 
-        reference = self.daemon_reference(image.repository, image.tag)
+        reference = self.daemon_reference(image)
         with self._explained(f"run {reference}"), hold(reference, self._around.locks):
             pull_held(docker, reference)
             container = WebContainer(
@@ -338,14 +349,13 @@ class Registry(Assertions, Watched):
     ) -> Image:
         """Copy an image of this registry to another one, or to another repository of it.
 
-        Raises TransferError and its subclasses.
+        Its tag is the image's own where none is given. Raises TransferError and its subclasses.
         """
-        from_repository, from_tag = _named(image, None)
-        with self._explained(f"copy {self.reference(from_repository, from_tag)}"):
-            self.client.copy(
-                from_repository, from_tag, destination.client, repository, tag or from_tag
-            )
-            return destination.image(repository, tag or from_tag)
+        from_repository, target = named(image)
+        to_tag = tag or (None if is_digest(target) else target)
+        with self._explained(f"copy {self.reference(from_repository, target)}"):
+            self.client.copy(from_repository, target, destination.client, repository, to_tag)
+            return destination.image(repository, to_tag or target)
 
     def _found(self, source: str | Path | ImageSource, platform: str | None) -> ImageSource:
         from pytest_registry.images.sources import hinting_at_paths, resolve
@@ -378,16 +388,11 @@ class Registry(Assertions, Watched):
         push_local(self.docker, source, reference, self._around.locks)
 
 
-def _named(image: Image | str, tag: str | None) -> tuple[str, str]:
-    if isinstance(image, Image):
-        return image.repository, tag or image.tag
-    return check_repository(image), check_tag(tag or "latest")
-
-
 def repository_of(source: str | Path | ImageSource) -> str:
     """The repository for a source that is pushed without one: its own name, less the registry."""
-    from pytest_registry.images.sources import hinting_at_paths
+    from pytest_registry.images.sources import check_source, hinting_at_paths
 
+    check_source(source)
     if isinstance(source, str):
         with hinting_at_paths(source):
             return Reference.parse(source).repository.removeprefix("library/")

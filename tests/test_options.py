@@ -85,6 +85,24 @@ def test_the_command_line_beats_the_environment_which_beats_the_ini_file(
     assert resolve(given_twice, {})["image"].value == "three:1"
 
 
+TABLES = {
+    "tool.pytest.ini_options": "registry_pull_limit = 2\nregistry_keep = false\n",
+    "tool.pytest": 'registry_pull_limit = "2"\nregistry_keep = "false"\n',
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_pyproject_has_numbers_as_such_in_one_table_and_as_texts_in_the_other(
+    pytester: pytest.Pytester, table: str
+) -> None:
+    if table == "tool.pytest" and pytest.version_tuple < (9, 0):
+        pytest.skip("this pytest does not read the table")
+    pytester.makepyprojecttoml(f"[{table}]\n{TABLES[table]}")
+    found = resolve(pytester.parseconfig(), {})
+    assert found["pull_limit"] == Value(2, "the ini file's registry_pull_limit")
+    assert found["keep"] == Value(False, "the ini file's registry_keep")
+
+
 def test_a_value_that_is_false_still_beats_what_comes_after_it(pytester: pytest.Pytester) -> None:
     found = resolve(config(pytester, registry_keep="yes"), {"PYTEST_REGISTRY_KEEP": "0"})
     assert found["keep"] == Value(False, "the environment's PYTEST_REGISTRY_KEEP")
@@ -154,6 +172,13 @@ def test_a_bad_value_is_named_with_its_source_and_what_is_accepted(
         ("limits_url", "http://:a-secret-word@limits.test"),
         ("limits_url", "http://me:odd@a-secret-word@limits.test/0"),
         ("limits_url", "http://limits.test?password=a-secret-word&db=1"),
+        ("limits_url", "default:a-secret-word@limits.test:6379"),
+        ("limits_url", "default:odd://a-secret-word@limits.test:6379"),
+        ("limits_url", "redis:/:a-secret-word@limits.test"),
+        ("limits_url", " limits.test?password=a-secret-word"),
+        ("url", "ci:a-secret-word@registry.test/x"),
+        ("upstream", "ci:a-secret-word@mirror.test"),
+        ("image", "Ci:a-secret-word@mirror.test/registry@sha256:12"),
     ],
 )
 def test_a_bad_address_is_named_without_its_password(
@@ -163,6 +188,13 @@ def test_a_bad_address_is_named_without_its_password(
         resolve(config(pytester), {option(name).env: text})
     assert "***" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_what_is_no_address_is_named_as_it_was_given(pytester: pytest.Pytester) -> None:
+    given = {"report": "/home/me@work/report.pdf", "sample_image": "Nginx@sha256:12"}
+    for name, text in given.items():
+        with pytest.raises(OptionError, match=text):
+            resolve(config(pytester), {option(name).env: text})
 
 
 @pytest.mark.parametrize(

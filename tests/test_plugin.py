@@ -37,6 +37,7 @@ USES_THE_REGISTRY = """
     def test_one(registry): print("one")
     def test_two(registry): print("two")
 """
+EMBEDDED = "--registry-engine=embedded"
 LINE = re.compile(
     r"^registry: embedded, storage on disk, at http://127\.0\.0\.1:\d+ .*\(asked for by"
 )
@@ -186,6 +187,13 @@ BAD_MARKS = {
     "push_image(repository='A')": "'A' is not a repository name",
     "registry_limits(pull=0)": "out of range",
     "registry_limits(pulls=1)": "unexpected keyword argument 'pulls'",
+    "registry_limits": "the mark registry_limits: it is given nothing",
+    "registry_limits(pull='2')": "'2' as the pull limit of the mark registry_limits: it is no",
+    "registry_limits(2, push=1.5)": "1.5 as the push limit of the mark registry_limits",
+    "registry_limits(pull=True)": "True as the pull limit of the mark registry_limits",
+    "registry_needs": "the mark registry_needs: it is given nothing",
+    "registry_needs(feature='delete')": "unexpected keyword argument 'feature'",
+    "registry_needs('mount', 'deletion')": "supports 'deletion'",
 }
 
 
@@ -203,6 +211,29 @@ def test_a_bad_mark_is_an_error_of_ours_in_its_test_only(
     assert len(re.findall(ours, said, re.MULTILINE)) == len(BAD_MARKS)
     for happened in BAD_MARKS.values():
         assert happened in said
+
+
+def test_a_mark_on_one_parameter_is_about_no_other(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, leaves_nothing_behind: None
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_registry import synthetic_image
+
+        marked = pytest.mark.push_image(synthetic_image())
+
+        @pytest.mark.parametrize("x", [1, pytest.param(2, marks=marked), 3])
+        def test_it(x): pass
+        """
+    )
+    failing = pytester.runpytest_subprocess("--registry-engine=container")
+    failing.assert_outcomes(passed=2, errors=1)
+    failing.stdout.fnmatch_lines("ERROR *::test_it[[]2[]]*")
+    pushing = pytester.runpytest_subprocess("--registry-engine=embedded")
+    pushing.assert_outcomes(passed=3)
+    pushing.stdout.fnmatch_lines("1 push, *")
 
 
 def test_a_marks_image_stands_below_samples_by_its_own_name(
@@ -251,3 +282,15 @@ def test_every_test_gets_the_same_error_and_only_the_first_one_pays_for_it(
     result.assert_outcomes(errors=8)
     said = result.stdout.str()
     assert said.count("EngineUnavailable: could not reach a container engine") >= 8
+
+
+@pytest.mark.parametrize("options", [("-p", "no:terminal"), ("--no-summary", "-n2")], ids=" ".join)
+def test_the_report_is_written_though_no_summary_tells_of_it(
+    pytester: pytest.Pytester, options: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(USES_THE_REGISTRY)
+    result = pytester.runpytest_subprocess(EMBEDDED, "--registry-report=r.html", *options)
+    assert result.ret == 0
+    assert "</html>" in (pytester.path / "r.html").read_text()
+    told = [line for line in result.errlines if line.startswith("report: ")]
+    assert len(told) == ("no:terminal" in options), result.stderr.str()

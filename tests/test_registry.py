@@ -13,12 +13,15 @@ from pytest_registry.errors import (
     EngineUnavailable,
     ImageNotFound,
     InvalidReference,
+    OptionError,
     RegistryError,
     TransferError,
     Unsupported,
 )
 from pytest_registry.images.image import Image
 from pytest_registry.registry import repository_of
+
+MADE_UP = Image("host/a:1", "a", "1", "sha256:0", 1, synthetic="nginx was not to be had")
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,37 @@ def test_what_is_held_can_be_listed_read_copied_and_deleted(held: Registry, imag
     assert held.exists("handle/image", "1")
 
 
+def test_an_image_stands_for_its_repository_and_its_tag(held: Registry) -> None:
+    image = held.push(synthetic_image(5), "handle/stands", "1")
+    held.push(synthetic_image(6), "handle/stands", "2")
+    assert held.reference(image) == held.daemon_reference(image) == image.reference
+    assert held.image(image) == image
+    assert held.image(image, "2").tag == "2"
+    assert held.tags(image) == ["1", "2"]
+    assert held.manifest(image).digest == image.digest
+    assert len(held.blob(image, held.manifest(image).layers[0].digest)) > 0
+    assert held.referrers(image, image.digest) == ()
+    held.assert_exists(image)
+    held.assert_missing(image, "3")
+    held.assert_tags(image, "1", "2")
+    held.delete(image)
+    held.assert_missing(image)
+    with pytest.raises(AssertionError, match="does not hold handle/stands:1;"):
+        held.assert_exists(image)
+
+
+def test_an_image_can_be_asked_for_by_its_digest(held: Registry, image: Image) -> None:
+    found = held.image("handle/image", image.digest)
+    assert (found.tag, found.digest, found.size) == ("", image.digest, image.size)
+    assert found.reference == found.pinned == image.pinned == held.reference(found)
+    assert held.pull("handle/image", image.digest) == held.pull(found) == found
+    assert held.exists(found)
+    copied = held.copy(found, held, "handle/by-digest")
+    assert (copied.repository, copied.tag, copied.digest) == ("handle/by-digest", "", image.digest)
+    assert held.tags(copied) == []
+    assert held.copy(found, held, "handle/by-digest", "1").tag == "1"
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -89,6 +123,13 @@ def test_what_is_held_can_be_listed_read_copied_and_deleted(held: Registry, imag
         lambda held: held.pull("fine", "a b"),
         lambda held: held.image("../escape"),
         lambda held: held.exists("fine", "sha256:short"),
+        lambda held: held.blob("fine", "sha256:short"),
+        lambda held: held.push(synthetic_image(), "fine", None),
+        lambda held: held.push(synthetic_image(), "fine", f"sha256:{'0' * 64}"),
+        lambda held: held.push("x" * 300),
+        lambda held: held.pull(None),
+        lambda held: held.tags(5),
+        lambda held: held.client.tags(b"fine"),
     ],
 )
 def test_a_malformed_reference_is_refused_before_anything_is_sent(
@@ -124,6 +165,28 @@ def test_what_cannot_be_done_is_told_with_a_remedy(
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("use", "told"),
+    [
+        (lambda held: held.push(MADE_UP, "wrong/a"), r"push Image\((.|\n)*registry\.copy"),
+        (lambda held: held.push(None), "push None"),
+        (lambda held: held.push(5, "wrong/a"), "push 5"),
+        (lambda held: held.push(b"x" * 9999, "wrong/a"), "push b'xxx"),
+        (lambda held: held.client.push("nginx", "wrong/a"), "push 'nginx'"),
+        (lambda held: held.client.push(Path("a.tar"), "wrong/a"), "push PosixPath"),
+        (lambda held: held.client.pull("handle/image", "1", to="a"), "pull to 'a'"),
+        (lambda held: held.client.pull("handle/image", "1", Path(__file__)), "it is a file"),
+    ],
+)
+def test_what_is_no_image_or_no_directory_is_refused_by_its_value(
+    held: Registry, use: Callable[[Registry], Any], told: str
+) -> None:
+    with pytest.raises(OptionError, match=told) as caught:
+        use(held)
+    assert len(str(caught.value)) < 1000
+    assert "wrong/a" not in held.repositories()
+
+
 @pytest.mark.parametrize("source", ["app.tar", "./app.tar", "Images/app.tar"])
 def test_a_files_name_that_is_given_as_a_text_is_told_to_be_a_path(
     held: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
@@ -154,9 +217,6 @@ def test_an_upstream_registry_has_one_client_however_many_images_come_from_it(
         with pytest.raises(TransferError):
             held.push(source, "handle/a")
     assert made == ["127.0.0.1:2", "127.0.0.1:3"]
-
-
-MADE_UP = Image("host/a:1", "a", "1", "sha256:0", 1, synthetic="nginx was not to be had")
 
 
 def test_a_made_up_image_cannot_be_run(held: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

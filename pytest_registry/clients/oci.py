@@ -19,18 +19,18 @@ from pytest_registry.clients.retries import RetryPolicy
 from pytest_registry.clients.session import Request, Session, base_url_of
 from pytest_registry.clients.tokens import azure_refresh_token
 from pytest_registry.clients.user_login import user_login
-from pytest_registry.images.layout_writer import Discard, LayoutWriter
+from pytest_registry.images.layout_writer import Discard, LayoutWriter, check_directory
 from pytest_registry.images.platform import OnePlatform, Platform
-from pytest_registry.images.source import ImageSource, Readable, blocks_of
+from pytest_registry.images.source import ImageSource, Readable, blocks_of, check_image
 from pytest_registry.images.transfer import Destination, Meter, Progress, transfer
 from pytest_registry.images.upstream import RegistryImage
 from pytest_registry.limits.policy import Operation, OperationLimits, Unlimited
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import OCTET_STREAM
-from pytest_registry.oci.names import is_digest
+from pytest_registry.oci.names import is_any_digest, is_digest
 from pytest_registry.oci.namespace import WHOLE, Namespace
-from pytest_registry.oci.reference import check_tag
+from pytest_registry.oci.reference import check_tag, check_target
 from pytest_registry.report.progress import shown
 from pytest_registry.security.credentials import Credentials
 
@@ -169,7 +169,10 @@ class OciClient:
 
     def blob(self, repository: str, digest: str, *, size: int | None = None) -> BlobStream:
         """A blob as a stream, verified while it is read; close it. Raises ImageNotFound."""
-        return blobs.open_blob(self._session, *self._named(repository, digest), size)
+        name = self._namespace.full(repository)
+        # One that nobody here can verify is told as such, and not as a bad name: an image names it.
+        named = digest if is_any_digest(digest) else check_target(digest)
+        return blobs.open_blob(self._session, name, named, size)
 
     def has_blob(self, repository: str, digest: str) -> bool:
         """Whether the repository holds the blob."""
@@ -255,8 +258,10 @@ class OciClient:
     ) -> Descriptor:
         """Push an image with all that it needs; blobs that are there already are not sent.
 
-        Without a `tag` it is there by its digest alone.
+        Without a `tag` it is there by its digest alone. Raises OptionError for what is no image,
+        such as the name of one.
         """
+        check_image(image)
         name, target = self._named(repository, tag or "latest")
         named = manifests.reference(self._session, name, target)
         with self._limits.push(repository, reference=target) as operation:
@@ -275,7 +280,10 @@ class OciClient:
         """Pull an image, every platform unless one is named, and verify all of it.
 
         `to`: a directory that becomes (or already is) an OCI layout; None discards the content.
+        Raises OptionError for another `to`.
         """
+        if to is not None:
+            check_directory(to)
         image = self.image(repository, target, platform=platform, all_platforms=platform is None)
         tag = None if is_digest(target) else target
         named = manifests.reference(self._session, *self._named(repository, target))
@@ -341,7 +349,7 @@ class OciClient:
     def _named(self, repository: str, target: str) -> tuple[str, str]:
         """The names as they become part of a URL; raises InvalidReference."""
         full = self._namespace.full(repository)
-        return full, target if is_digest(target) else check_tag(target)
+        return full, check_target(target)
 
 
 def _transfer(

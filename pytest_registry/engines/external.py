@@ -96,7 +96,8 @@ def account_for(host: str, environment: Mapping[str, str] = os.environ) -> tuple
     """The account for a registry, and in words where it comes from.
 
     The environment's, else the user's own login as docker or podman keeps it (credential helpers
-    included), else anonymous. Raises AuthenticationFailed where the environment gives but half of it.
+    included), else anonymous. Raises AuthenticationFailed where the environment gives but half of
+    it.
     """
     from pytest_registry.clients.user_login import user_login
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest_registry.errors import PullError
+from pytest_registry.errors import OptionError, PullError
 from pytest_registry.images.source import Readable, blocks_of
 from pytest_registry.images.transfer import discard
 from pytest_registry.oci.descriptor import Descriptor
@@ -22,6 +22,14 @@ INDEX_FILE = "index.json"
 LAYOUT = {"imageLayoutVersion": "1.0.0"}
 REF_NAME = "org.opencontainers.image.ref.name"
 """The annotation that holds a tag in a layout's index (image-annotations.md)."""
+
+
+def check_directory(to: object) -> None:
+    """Raise OptionError for what can be no directory."""
+    if not isinstance(to, Path):
+        raise OptionError(f"pull to {to!r}", "it is no path", "give a pathlib.Path")
+    if to.exists() and not to.is_dir():
+        raise OptionError(f"pull to {to}", "it is a file", "give a directory, new or an OCI layout")
 
 
 @dataclass(frozen=True, slots=True)

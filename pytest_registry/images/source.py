@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from pytest_registry.errors import ImageNotFound
+from pytest_registry.errors import ImageNotFound, OptionError
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 
@@ -68,7 +68,19 @@ class ImageSource(Protocol):
         """
 
 
-@dataclass(frozen=True)
+def check_image(value: object) -> None:
+    """Raise OptionError for what is no image that can be pushed, such as one of a registry."""
+    if not all(hasattr(value, each) for each in ("name", "flaws", "root", "child", "open")):
+        raise OptionError(
+            f"push {value!r:.300}",
+            "it is no image that can be pushed",
+            "give synthetic_image(...) or archived_image(Path(...)), and registry.push also a name"
+            " or a pathlib.Path; what a registry holds is copied: registry.copy(image, registry,"
+            " REPOSITORY)",
+        )
+
+
+@dataclass(frozen=True, repr=False)
 class StoredImage:
     """An image whose manifests are at hand and whose blobs are opened by digest."""
 
@@ -77,6 +89,9 @@ class StoredImage:
     children: dict[str, Manifest]
     blobs: dict[str, Callable[[], Readable]]
     flaws: Flaws = SOUND
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self.manifest.digest}>"
 
     def root(self) -> Manifest:
         """The manifest or index that is the image."""

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from pytest_registry.errors import ImageNotFound, InvalidReference, RegistryError
+from pytest_registry.errors import ImageNotFound, InvalidReference, OptionError, RegistryError
 from pytest_registry.images.docker_archive import ARCHIVE_FILE, docker_archive
 from pytest_registry.images.files import DirectoryFiles, Files, TarFiles
 from pytest_registry.images.layout import LayoutImage
 from pytest_registry.images.layout_writer import INDEX_FILE
 from pytest_registry.images.platform import OnePlatform, Platform
-from pytest_registry.images.source import ImageSource
+from pytest_registry.images.source import ImageSource, check_image
 from pytest_registry.images.upstream import RegistryImage, RegistryReader
 from pytest_registry.oci.reference import DOCKER_HUB, Reference
 
@@ -42,6 +43,7 @@ def resolve(
 
     Nothing is read of a registry yet. Raises InvalidReference, OptionError, ImageNotFound.
     """
+    check_source(source)
     wanted = None if platform is None else Platform.parse(platform)
     if isinstance(source, str):
         image = referenced(source, connect, upstream)
@@ -49,6 +51,18 @@ def resolve(
     if isinstance(source, Path):
         source = archived_image(source)
     return source if wanted is None else OnePlatform(source, wanted)
+
+
+def check_source(source: object) -> None:
+    """Raise OptionError for what is neither a name nor a path nor an image."""
+    if not isinstance(source, str | Path):
+        check_image(source)
+
+
+def _check_path(given: object) -> None:
+    if not isinstance(given, Path):
+        remedy = "give its file or directory as pathlib.Path(...)"
+        raise OptionError(f"read the archive {given!r:.300}", "it is no path", remedy)
 
 
 def referenced(text: str, connect: Connect, upstream: str = DOCKER_HUB) -> RegistryImage:
@@ -64,7 +78,8 @@ def hinting_at_paths(source: object) -> Iterator[None]:
     try:
         yield
     except RegistryError as error:
-        if isinstance(source, str) and source and Path(source).exists():
+        # Not Path.exists(), which raises where a text is too long for a path.
+        if isinstance(source, str) and source and os.path.exists(source):  # noqa: PTH110
             hint = "give a file or directory as pathlib.Path(...): a string is an image's name"
             named = isinstance(error, InvalidReference) or not error.remedy
             error.remedy = hint if named else f"{hint}; else {error.remedy}"
@@ -75,8 +90,9 @@ def archived_image(path: Path, tag: str | None = None) -> ImageSource:
     """The image in an OCI layout or an archive: the one called `tag`, or the only one.
 
     An index is taken whole; where the archive holds but a part of it, this machine's platform.
-    Raises ImageNotFound.
+    Raises ImageNotFound, and OptionError for another path than a pathlib.Path.
     """
+    _check_path(path)
     files: Files = DirectoryFiles(path) if path.is_dir() else TarFiles(path)
     if files.size(INDEX_FILE) is not None:
         layout = LayoutImage(files, str(path), tag)

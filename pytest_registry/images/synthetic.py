@@ -47,7 +47,7 @@ _WORDS: dict[str, _Words] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SyntheticImage(StoredImage):
     """A made image, ready to be pushed. Its name and its label say that it is no real one."""
 
@@ -119,6 +119,7 @@ def synthetic_image(
     run = {**(config or {})}
     if entrypoint is not None:
         run["Entrypoint"] = list(entrypoint)
+    _check_content(binary, files or {})
     words = _WORDS[media_types]
     recipe = _Recipe(
         seed, words, layers, layer_size, binary, files or {}, run, artifact_type, members
@@ -151,6 +152,16 @@ def _check(
         raise _refused("annotations, subject or artifact_type", "media_types='oci' with them")
     if artifact_type is not None and runs:
         raise _refused("artifact_type with a container's content", "only layers with it")
+
+
+def _check_content(binary: object, files: Mapping[str, object]) -> None:
+    """Raise OptionError for content that cannot be read."""
+    if binary is not None and not (isinstance(binary, Path) and binary.is_file()):
+        raise _refused(f"binary={binary!r}", "the pathlib.Path of a file that is there")
+    for path, content in files.items():
+        if not isinstance(content, bytes | bytearray):
+            given = f"files={{{path!r}: {content!r:.100}}}"
+            raise _refused(given, "a file's content as bytes: {'etc/motd': b'hello'}")
 
 
 def _build(recipe: _Recipe, platforms: tuple[Platform, ...]) -> SyntheticImage:

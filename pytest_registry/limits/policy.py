@@ -60,9 +60,7 @@ class LimitPolicy:
 
     def __post_init__(self) -> None:
         for kind in KINDS:
-            count = self.of(kind)
-            if count is not None and count < 1:
-                raise _unacceptable(f"the {kind} limit", count, "1 or more, or None for unlimited")
+            _check_limit(f"the {kind} limit", self.of(kind))
         if self.timeout < 0:
             raise _unacceptable("the slots' timeout", self.timeout, "0 or more seconds")
 
@@ -71,7 +69,11 @@ class LimitPolicy:
         return self.pull if kind == "pull" else self.push
 
     def narrowed(self, pull: int | None = None, push: int | None = None) -> LimitPolicy:
-        """The same policy with smaller limits; what is None or larger stays as it is."""
+        """The same policy with smaller limits; what is None or larger stays as it is.
+
+        Raises OptionError for what is no limit.
+        """
+        LimitPolicy(pull, push)  # which checks them: what is larger would not be seen below
         return replace(self, pull=_smaller(self.pull, pull), push=_smaller(self.push, push))
 
 
@@ -80,8 +82,21 @@ def _smaller(limit: int | None, wanted: int | None) -> int | None:
     return min(given) if given else None
 
 
-def _unacceptable(what: str, given: float, accepted: str) -> OptionError:
-    return OptionError(f"use {given!r} as {what}", "it is out of range", f"give {accepted}")
+def _check_limit(what: str, given: object) -> None:
+    """Raise OptionError for what is no limit, also where no type checker sees it: in a mark."""
+    accepted = "1 or more, or None for unlimited"
+    if given is None:
+        return
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise _unacceptable(what, given, accepted, "it is no whole number")
+    if given < 1:
+        raise _unacceptable(what, given, accepted)
+
+
+def _unacceptable(
+    what: str, given: object, accepted: str, why: str = "it is out of range"
+) -> OptionError:
+    return OptionError(f"use {given!r} as {what}", why, f"give {accepted}")
 
 
 @dataclass(slots=True)

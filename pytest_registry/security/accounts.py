@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Protocol
 
+from pytest_registry.errors import OptionError
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.security.files import write_secret
 
@@ -55,7 +56,8 @@ class Account:
     ) -> Account:
         """An account that may do this, each with the repositories of one or several patterns.
 
-        Who may push or delete may pull as well: clients look before they do either.
+        Who may push or delete may pull as well: clients look before they do either. Raises
+        OptionError for a pattern that is no text.
         """
         rights = [
             *(Right(pattern, frozenset({"pull"})) for pattern in _several(pull)),
@@ -152,5 +154,13 @@ class AccountsFile:
         write_secret(self._path, json.dumps([account.to_json() for account in accounts]))
 
 
-def _several(patterns: Patterns) -> tuple[str, ...]:
-    return (patterns,) if isinstance(patterns, str) else tuple(patterns)
+def _several(patterns: object) -> tuple[str, ...]:
+    if isinstance(patterns, str):
+        return (patterns,)
+    if isinstance(patterns, Iterable) and all(isinstance(each, str) for each in patterns):
+        return tuple(patterns)
+    raise OptionError(
+        f"give an account the repositories {patterns!r}",
+        "they are no patterns",
+        'give a pattern or several: "team/*", ["team/*", "shared"]; none is ()',
+    )

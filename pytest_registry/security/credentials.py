@@ -16,6 +16,9 @@ cost 4 takes 1 ms, and the password is random and lives for minutes."""
 SHORTEST_SECRET = 5
 """Characters."""
 
+LONGEST_WORD = 11
+"""Characters of a password that may be a word of any text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -52,6 +55,11 @@ class Credentials:
         standard = [text.translate(str.maketrans("-_", "+/")) for text in inner]
         texts = dict.fromkeys((self.password, *inner, *standard))
         return tuple(text for text in texts if len(text) >= SHORTEST_SECRET)
+
+    @property
+    def is_word(self) -> bool:
+        """Whether the password is a mere word, such as tests try in vain and texts are made of."""
+        return self.password.isalpha() and len(self.password) <= LONGEST_WORD
 
     def htpasswd(self) -> str:
         """One line for an Apache-style password file, as the registry image reads it."""

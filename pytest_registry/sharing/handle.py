@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pytest_registry.registry import Registry, Surroundings
+from pytest_registry.registry import Hide, Registry, Surroundings
 from pytest_registry.sharing import attach, cleanup, elsewhere
 from pytest_registry.sharing.identity import known_as
 from pytest_registry.sharing.limiting import Say, limits_of
@@ -13,10 +13,11 @@ from pytest_registry.sharing.run import Run
 from pytest_registry.watch import Current, Watch
 
 
-def handle_of(run: Run, current: Callable[[], Current], say: Say) -> Registry:
+def handle_of(run: Run, current: Callable[[], Current], say: Say, hide: Hide) -> Registry:
     """A handle for the run's registry, started if nobody has; raises what that raised.
 
-    `current` tells of the test that runs now; `say` is told what is waited for.
+    `current` tells of the test that runs now; `say` is told what is waited for, `hide`
+    what no report may show of accounts that are made later.
     """
     whole = attach.attach(run, say)
     endpoint, client_config = known_as(run, whole, current().worker)
@@ -32,6 +33,7 @@ def handle_of(run: Run, current: Callable[[], Current], say: Say) -> Registry:
             find_end=lambda asked: attach.find_end(run, asked),
             note_engine_use=lambda: cleanup.note_references(run, endpoint.daemon_place),
             watch=Watch(whole, current, limits, lambda asked: attach.find_end(run, asked)),
+            hide=hide,
             note_repository=elsewhere.noting(run) if endpoint.prefix else None,
             lacking=lambda: once(run, elsewhere.FEATURES, registry.client.missing_features),
         ),

@@ -96,33 +96,57 @@ class Member:
     def registry_of(self, run: Run) -> Registry:
         """A handle for the registry of a run, started if nobody has; raises what that raised.
 
-        Its password is never shown by this process's reports from then on.
+        Its password, and those of its further accounts, are never shown by this process's reports
+        from then on.
         """
         from pytest_registry.sharing.handle import handle_of
         from pytest_registry.sharing.limiting import secrets_of
 
         self.secrets += secrets_of(run.settings)
-        registry = handle_of(run, lambda: self.current, self._say)
+        registry = handle_of(run, lambda: self.current, self._say, self._hide)
         self.secrets += registry.credentials.secrets + registry.secrets
         self.registries[run.id] = (run, registry)
         return registry
+
+    def _hide(self, secrets: tuple[str, ...]) -> None:
+        self.secrets = tuple(dict.fromkeys(self.secrets + secrets))
 
     def begin_test(self) -> None:
         """Have what comes from now on belong to another test."""
         self.current = Current(self.current.worker)
 
-    def once(self, name: str, make: Callable[[], Image]) -> Image:
-        """An image that is made once per run."""
+    def once(self, registry: Registry, name: str, make: Callable[[], Image]) -> Image:
+        """An image that is made once in a registry, by whichever process of its run comes first."""
         from pytest_registry.images.image import Image
         from pytest_registry.sharing.once import once
 
-        return Image(**once(self.run, name, lambda: dataclasses.asdict(make())))
+        run = self._run_of(registry)
+        if run is None:  # nobody else is known to have it
+            return make()
+        return Image(**once(run, name, lambda: dataclasses.asdict(make())))
+
+    def settings_of(self, registry: Registry) -> Settings:
+        """What holds for a registry: a further one has settings of its own."""
+        run = self._run_of(registry)
+        return self.settings if run is None else run.settings
 
     def note_stand_in(self, why: str) -> None:
-        """Have the run say that a synthetic image stands for the sample image."""
+        """Have the run say that a synthetic image stands for the sample image.
+
+        It says so with its registry: where only further ones are used, the image alone tells.
+        """
         from pytest_registry.sharing.once import STAND_IN, once
 
-        once(self.run, STAND_IN, lambda: {"why": why})
+        if self.run.is_there:
+            once(self.run, STAND_IN, lambda: {"why": why})
+
+    def _run_of(self, registry: Registry) -> Run | None:
+        """The run whose registry this is, by whatever account; None where it is none of ours.
+
+        The fixture `registry` may be overridden: then the run's own need never have begun.
+        """
+        place = _place(registry)
+        return next((run for run, each in self.registries.values() if _place(each) == place), None)
 
     def finish(self) -> None:
         """End the run, if this process owns one, and wait for its end."""
@@ -144,3 +168,8 @@ class Member:
                 raise state.error_from_json(told["error"])
             self._told = Run.from_json(told["run"])
         return self._told
+
+
+def _place(registry: Registry) -> tuple[str, str]:
+    """Where it keeps what is pushed: in a registry that others use too, below the run's prefix."""
+    return registry.host, registry.endpoint.prefix

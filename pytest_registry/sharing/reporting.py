@@ -7,7 +7,7 @@ from pathlib import Path
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import StateError
 from pytest_registry.report.model import figures, traffic_figures
-from pytest_registry.report.records import OperationRecord, read
+from pytest_registry.report.records import read
 from pytest_registry.report.terminal import summary_lines, traffic_line
 from pytest_registry.report.traffic import LoggedRequest, read_requests
 from pytest_registry.sharing import elsewhere, kept, once
@@ -26,31 +26,26 @@ def announcements(run: Run, endpoint: Endpoint) -> list[str]:
     return [registry, f"the sample image is a synthetic one, not nginx: {stand_in['why']}"]
 
 
-def summary(run: Run, endpoint: Endpoint) -> list[str]:
-    """What the registry did in the run, in a few lines."""
+def summary(run: Run, endpoint: Endpoint, page: str = "") -> list[str]:
+    """What the registry did in the run, in a few lines; `page` is what `write_page` told."""
     lines = announcements(run, endpoint)
-    lines += _told_of(run, endpoint)
+    lines += summary_lines(figures(read(run.events), _limits(run)))
+    traffic = traffic_line(traffic_figures(_requests(endpoint)))
+    lines += [line for line in (traffic, page) if line]
     lines += elsewhere.summary(run, endpoint)
     return lines + (kept.how_to_use(run, endpoint) if run.kept.exists() else [])
 
 
-def _told_of(run: Run, endpoint: Endpoint) -> list[str]:
-    """Pulls and pushes, what reached the registry, and where the page is, in a line each."""
-    operations = list(read(run.events))
+def _requests(endpoint: Endpoint) -> list[LoggedRequest]:
+    """What reached the registry, as far as anybody notes it."""
     log = endpoint.request_log
-    requests = [] if log is None else list(read_requests(Path(log)))
-    traffic = traffic_line(traffic_figures(requests))
-    return [
-        *summary_lines(figures(operations, _limits(run))),
-        *([traffic] if traffic else []),
-        *([_report(run, endpoint, operations, requests)] if run.settings.report else []),
-    ]
+    return [] if log is None else list(read_requests(Path(log)))
 
 
-def _report(
-    run: Run, endpoint: Endpoint, operations: list[OperationRecord], requests: list[LoggedRequest]
-) -> str:
-    """Write the page; where it is, or why it could not be written."""
+def write_page(run: Run, endpoint: Endpoint) -> str:
+    """Write the page if it is asked for; where it is, or why it could not be written."""
+    if not run.settings.report:
+        return ""
     from pytest_registry.report.html import write_report
     from pytest_registry.report.picture import RunFacts, picture
 
@@ -61,9 +56,10 @@ def _report(
         start_seconds=endpoint.start_seconds,
         limits=_limits(run),
     )
-    path = Path(run.settings.report or "")
+    path = Path(run.settings.report)
+    seen = picture(facts, list(read(run.events)), _requests(endpoint))
     try:
-        beside = write_report(path, picture(facts, operations, requests))
+        beside = write_report(path, seen)
     except StateError as error:
         return str(error)
     return f"report: {path}, and {beside.name} beside it"

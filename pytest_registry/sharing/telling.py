@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ class Teller:
         self._member = member
         self._announces = config.get_verbosity() > 0 and not hasattr(config, "workerinput")
         self._announced: list[str] = []
+        self._page = ""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -31,13 +34,9 @@ class Teller:
         """Let a failed test say if the registry ended, and let no report hold a password."""
         report = yield
         if report.failed and self._member.registries:
-            from pytest_registry.sharing.failing import sections
-
-            names = getattr(item, "fixturenames", ())
-            asked = any(name.startswith("registry") for name in names)
-            report.sections.extend(
-                sections(self._member.registries.values(), call.excinfo, asked=asked)
-            )
+            # One who tells of a failure must not fail: of too many open files pytest itself would.
+            with contextlib.suppress(Exception):
+                report.sections.extend(self._sections(item, call.excinfo))
         return self._discreet(report)
 
     def pytest_runtest_logfinish(self) -> None:
@@ -58,6 +57,17 @@ class Teller:
             reporter.write_line(line)
         self._announced = told
 
+    @pytest.hookimpl(trylast=True)  # when xdist's workers have ended, and before the summary
+    def pytest_sessionfinish(self) -> None:
+        """Write the page if it is asked for, in a run without a terminal too."""
+        served = self._served()
+        if served is not None and served[0].settings.report:
+            from pytest_registry.sharing.reporting import write_page
+
+            self._page = write_page(*served)
+            if not self._config.pluginmanager.has_plugin("terminalreporter"):
+                print(self._page, file=sys.stderr)
+
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say in a few lines what the registry did, if it was used."""
         served = self._served()
@@ -65,7 +75,18 @@ class Teller:
             from pytest_registry.sharing.reporting import summary
 
             terminalreporter.section("registry")
-            terminalreporter.write("".join(f"{line}\n" for line in summary(*served)))
+            told = summary(*served, self._page)
+            terminalreporter.write("".join(f"{line}\n" for line in told))
+
+    def _sections(
+        self, item: pytest.Item, failure: pytest.ExceptionInfo[BaseException] | None
+    ) -> list[tuple[str, str]]:
+        """What a failed test's report says of the registries that it used."""
+        from pytest_registry.sharing.failing import sections
+
+        names = getattr(item, "fixturenames", ())
+        asked = any(name.startswith("registry") for name in names)
+        return sections(self._member.registries.values(), failure, asked=asked)
 
     def _served(self) -> tuple[Run, Endpoint] | None:
         """The run of this process's own, and its registry; None where none was started."""

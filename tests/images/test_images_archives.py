@@ -10,14 +10,12 @@ import lzma
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_registry.clients.oci import OciClient
-from pytest_registry.errors import (
-    ImageNotFound,
-)
+from pytest_registry.errors import ImageNotFound, OptionError
 from pytest_registry.images.files import TarFiles
 from pytest_registry.images.source import ImageSource
 from pytest_registry.images.sources import archived_image
@@ -103,6 +101,12 @@ def test_what_is_no_archive_is_told(tmp_path: Path, content: bytes, message: str
     path.write_bytes(content)
     with pytest.raises(ImageNotFound, match=message):
         archived_image(path)
+
+
+@pytest.mark.parametrize("given", ["image.tar", None, b"image.tar"])
+def test_what_is_no_path_is_refused(given: Any) -> None:
+    with pytest.raises(OptionError, match=r"it is no path(.|\n)*pathlib\.Path"):
+        archived_image(given)
 
 
 def test_a_path_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -181,9 +181,12 @@ def test_an_artifact_follows_the_specifications_guidance() -> None:
         {"platforms": ("linux/arm/v7/x",)},
         {"layers": -1},
         {"layer_size": -1},
+        {"binary": Path("/no/such/program")},
+        {"binary": "/bin/sh"},
+        {"files": {"x": "text"}},
     ],
 )
-def test_what_cannot_be_together_is_refused(arguments: dict[str, Any]) -> None:
+def test_what_cannot_be_together_or_be_read_is_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(OptionError):
         synthetic_image(**arguments)
 
@@ -302,3 +305,10 @@ def test_hashes_agree_with_a_second_way_of_making_the_tar() -> None:
     # tarfile pads to records of 10 KiB, which nobody needs.
     assert buffer.getvalue().startswith(plain)
     assert hashlib.sha256(plain).hexdigest() in json.dumps(config_of(image))
+
+
+def test_an_image_is_shown_by_name_and_digest_however_large_it_is() -> None:
+    image = synthetic_image(7, layers=20, platforms=("linux/amd64", "linux/arm64"))
+    assert repr(image) == f"{image}" == f"<SyntheticImage synthetic-7 {image.digest}>"
+    broken = synthetic_image().broken("malformed-manifest")
+    assert f"{broken}" == f"<SyntheticImage synthetic-0-malformed-manifest {broken.digest}>"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pytest_registry.errors import OptionError
@@ -27,6 +29,14 @@ def test_a_policy_is_only_ever_narrowed(
 def test_a_policy_refuses_what_could_never_let_anybody_through(options: dict[str, int]) -> None:
     with pytest.raises(OptionError, match="out of range"):
         LimitPolicy(**options)
+
+
+@pytest.mark.parametrize("limit", ["2", 1.5, True])
+def test_what_is_no_whole_number_is_refused_as_a_limit(limit: Any) -> None:
+    with pytest.raises(OptionError, match="as the push limit: it is no whole number"):
+        LimitPolicy().narrowed(push=limit)
+    with pytest.raises(OptionError, match="as the pull limit: it is no whole number"):
+        LimitPolicy(pull=limit)
 
 
 def test_unlimited_limits_let_everybody_through() -> None:

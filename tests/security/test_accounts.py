@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,6 @@ def test_an_account_that_is_added_later_can_log_in_at_once(
     registry = registry_factory(engine="embedded", auth=auth, storage="memory")
     registry.client.push(synthetic_image(), "team/a", "1")
     reader = registry.account("reader", pull="team/*")
-    assert reader.credentials.username == "reader"
     reader.client.pull("team/a", "1")
     with pytest.raises(AuthenticationFailed):
         reader.client.push(synthetic_image(1), "team/a", "2")
@@ -54,13 +54,28 @@ def test_an_account_that_may_delete_may_read_but_not_push(registry_factory: Fact
     assert (registry.exists("old/a", "1"), registry.exists("new/a", "1")) == (False, True)
 
 
-def test_an_account_of_the_same_name_replaces_the_one_before(registry_factory: Factory) -> None:
+def test_an_account_is_made_beside_those_that_others_called_the_same(
+    registry_factory: Factory,
+) -> None:
     registry = registry_factory(engine="embedded", storage="memory")
-    before = registry.account("someone", pull="*")
-    after = registry.account("someone", push="*")
+    own = registry.credentials.username
+    before, after = registry.account("reader", pull="*"), registry.account("reader", push="*")
+    namesake = registry.account(own, pull="*")
     after.client.push(synthetic_image(), "a", "1")
+    for reader in (before, registry, namesake):
+        assert reader.exists("a", "1")
     with pytest.raises(AuthenticationFailed):
-        before.client.manifest("a", "1")
+        before.client.push(synthetic_image(1), "a", "2")
+    names = {each.credentials.username for each in (registry, before, after, namesake)}
+    assert len(names) == 4
+    assert before.credentials.username.startswith("reader-")
+
+
+@pytest.mark.parametrize("wrong", [None, 5, ["a", None]])
+def test_an_account_takes_only_patterns(registry_factory: Factory, wrong: Any) -> None:
+    registry = registry_factory(engine="embedded", storage="memory")
+    with pytest.raises(OptionError, match="give an account the repositories"):
+        registry.account("reader", pull=wrong)
 
 
 def test_where_nobody_logs_in_there_are_no_accounts(registry_factory: Factory) -> None:

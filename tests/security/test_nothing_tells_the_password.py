@@ -39,6 +39,32 @@ FAILING = """
         shutil.copytree(registry.client_config.parent, state, ignore=no_pipes)
         (request.config.rootpath / "password").write_text(registry.credentials.password)
 """
+FURTHER_LOGINS = """
+    from pathlib import Path
+    import pytest
+    from pytest_registry import Credentials
+
+    @pytest.fixture(scope="session")
+    def logins(registry, tmp_path_factory):
+        readers = registry.account("reader", pull="*"), registry.account(pull="*")
+        typed = registry.logged_in(Credentials("someone", "Typed-by-1-hand"))
+        word = registry.logged_in(Credentials("someone", "wrong"))
+        found = [each.credentials for each in (*readers, typed)]
+        Path("passwords").write_text("\\n".join(each.password for each in found))
+        return found, word
+
+    def test_of_further_logins(logins):
+        (reader, other, typed), word = logins
+        password, header = reader.password, {"Authorization": other.basic}
+        print(password, typed.basic)
+        raise ValueError(f"it went wrong with {typed.password}")
+
+    def test_of_a_further_registry(registry_factory):
+        password = registry_factory(engine="embedded").account().credentials.password
+        with open("passwords", "a") as file:
+            file.write(f"\\n{password}")
+        assert password == ""
+"""
 MEANT_TO_HOLD_IT = {"state.json", "accounts.json", "config.json"}
 
 
@@ -77,3 +103,20 @@ def test_a_failing_run_that_shows_all_its_locals_keeps_the_secret(
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
         else:
             assert told_by(path.read_text(errors="replace"), secrets) == [], path
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "a worker"])
+def test_no_report_shows_the_password_of_a_login_that_was_made_later(
+    pytester: pytest.Pytester, leaves_nothing_behind: None, workers: tuple[str, ...]
+) -> None:
+    pytester.makepyfile(FURTHER_LOGINS)
+    result = pytester.runpytest_subprocess(
+        "-rA", "--showlocals", "--full-trace", "--registry-engine=embedded", *workers
+    )
+    result.assert_outcomes(failed=2)
+    said = result.stdout.str() + result.stderr.str()
+    passwords = (pytester.path / "passwords").read_text().split()
+    assert len(passwords) == 4
+    for password in passwords:
+        assert told_by(said, Credentials("someone", password).secrets) == []
+    assert "it went wrong with ***" in said

@@ -79,3 +79,25 @@ def test_a_containers_last_log_lines_are_of_what_the_test_did(
     log = result.stdout.str().partition("the registry's last log lines")[2]
     assert "/v2/my/app/manifests/missing" in log
     assert "GET /v2/ HTTP/1.0" not in log, "our look whether it serves was taken for a request"
+
+
+def test_a_failure_is_reported_even_where_nothing_can_be_told_of_the_registry(
+    pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    pytester.makepyfile(
+        """
+        import errno
+
+        def test_failing(registry):
+            from pytest_registry.sharing import failing
+
+            def sections(*about, asked):
+                raise OSError(errno.EMFILE, "Too many open files")
+
+            failing.sections = sections
+            assert registry.url == "another"
+        """
+    )
+    result = pytester.runpytest_subprocess(EMBEDDED)
+    result.assert_outcomes(failed=1)
+    assert "INTERNALERROR" not in result.stdout.str()

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_registry.images.layout_writer import LayoutWriter
+from pytest_registry.images.synthetic import synthetic_image
+from pytest_registry.images.transfer import transfer
+
 if TYPE_CHECKING:
     from tests.sharing.conftest import Place, PytestRun
 
@@ -94,6 +98,30 @@ def test_one_registry_is_started_and_filled_once_with(
     assert len(workers(run)) == way.workers, run.output
     assert_shared(run)
     assert not place.wait_until_empty(10)
+
+
+@pytest.mark.parametrize("source", ["synthetic_image(seed=5)", "archived_image(ARCHIVE)"])
+def test_the_image_of_a_mark_is_pushed_once_whichever_workers_made_it(
+    source: str, pytester: pytest.Pytester, leaves_nothing_behind: None
+) -> None:
+    layout = pytester.path / "layout"
+    pytester.makepyfile(
+        test_it=f"""
+        import pathlib
+        import pytest
+        from pytest_registry import archived_image, synthetic_image
+
+        ARCHIVE = pathlib.Path({str(layout)!r})
+
+        @pytest.mark.push_image({source}, repository="samples/x")
+        @pytest.mark.parametrize("number", range(4))
+        def test_it(number): pass
+        """
+    )
+    transfer(synthetic_image(), LayoutWriter(layout))
+    result = pytester.runpytest_subprocess("--registry-engine=embedded", "-n2")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines("1 push, *")
 
 
 def test_one_container_serves_all_workers(container_place: Place) -> None:
