@@ -24,13 +24,20 @@ NAMES = (
 )
 
 
+NO_FIGURES = "it ended without figures"
+"""Stands for whatever else the measurement might have missed."""
+
+
 def missed_twice(measure: Callable[[], set[str]]) -> set[str]:
     """What a measurement misses, and misses again when it is made once more."""
     missed = measure()
-    if missed:
-        print(f"missed: {', '.join(sorted(missed))}; once more", flush=True)
-        missed &= measure()
-    return missed
+    if not missed:
+        return missed
+    print(f"missed: {', '.join(sorted(missed))}; once more", flush=True)
+    again = measure()
+    if NO_FIGURES in missed:
+        return again
+    return missed if NO_FIGURES in again else missed & again
 
 
 def run(name: str, directory: Path, *, short: bool) -> set[str]:
@@ -40,7 +47,8 @@ def run(name: str, directory: Path, *, short: bool) -> set[str]:
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(figures)]
     status = subprocess.run([*command, *(["--short"] if short else [])], check=False).returncode
     if not figures.exists():
-        return {f"{name}, which ended with status {status}"}
+        print(f"{name} ended with status {status}", flush=True)
+        return {NO_FIGURES}
     return set(json.loads(figures.read_text())["missed"])
 
 

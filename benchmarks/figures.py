@@ -1,7 +1,8 @@
-"""Measure everything and write the figures of benchmarks/README.md: `python -m benchmarks.figures`.
+"""Measure everything and write the figures anew: `python -m benchmarks.figures`.
 
-The JSON goes to build/benchmarks. With a directory, only write the figures from its JSON, as
-`python -m benchmarks.all --json DIR` left it.
+They stand in benchmarks/README.md, and those of limits that machines share in docs/scaling.md too,
+between `<!-- figures: ... -->` and `<!-- end figures -->`. The JSON goes to build/benchmarks. With
+a directory, only write the figures from its JSON, as `python -m benchmarks.all --json DIR` left it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from benchmarks.all import NAMES
 
 README = Path(__file__).with_name("README.md")
+SCALING = README.parents[1] / "docs" / "scaling.md"
 MEASURED = README.parents[1] / "build" / "benchmarks"
 COLUMNS = ("what", "ours", "peer", "peer's", "ratio", "interval", "rounds", "bar", "verdict")
 MARKED = re.compile(r"(<!-- figures: .*? -->\n).*?(<!-- end figures -->)", re.DOTALL)
@@ -24,12 +26,42 @@ MARKED = re.compile(r"(<!-- figures: .*? -->\n).*?(<!-- end figures -->)", re.DO
 
 def table(results: list[dict[str, Any]]) -> str:
     """All rows and facts of the benchmarks, with the machine named."""
-    lines = [f"Measured on: {results[0]['machine']}. A ratio is ours by the peer's.", ""]
+    lines = [f"Measured on: {machines(results)}. A ratio is ours by the peer's.", ""]
     lines += [_line(*COLUMNS), "| --- " * len(COLUMNS) + "|"]
     for result in results:
         lines.append(_line(f"**{result['benchmark']}**"))
         lines += [_row(row) for row in result["rows"]]
         lines += [_fact(fact) for fact in result["facts"]]
+    return "\n".join(lines)
+
+
+def machines(results: list[dict[str, Any]]) -> str:
+    """Where and when the benchmarks were measured; which of them, where that is not the same."""
+    measured: dict[str, list[str]] = {}
+    for result in results:
+        measured.setdefault(result["machine"], []).append(result["benchmark"])
+    if len(measured) == 1:
+        return "".join(measured)
+    return "; ".join(f"{machine} ({', '.join(names)})" for machine, names in measured.items())
+
+
+def shared_limits(hosts: dict[str, Any]) -> str:
+    """What `benchmarks.hosts` found, a line for each crowd."""
+    facts = {fact["what"]: fact["value"] for fact in hosts["facts"]}
+    lines = [
+        f"Measured on: {hosts['machine']}.",
+        "",
+        "| who | operations/s | mean wait | longest | makespan / ideal | fairness |",
+        "| --- " * 6 + "|",
+    ]
+    for row in hosts["rows"]:
+        who = row["what"].removesuffix(": makespan")
+        speed, mean, longest, fairness = (
+            _number(facts[f"{who}: {what}"])
+            for what in ("throughput", "mean wait", "longest wait", "fairness between hosts (Jain)")
+        )
+        ratio = _number(row["ratio"])
+        lines.append(f"| {who} | {speed} | {mean} s | {longest} s | {ratio} | {fairness} |")
     return "\n".join(lines)
 
 
@@ -89,6 +121,14 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
+def replace(page: Path, figures: str) -> bool:
+    """Write what stands between the page's markers anew; False where it has none."""
+    text, count = MARKED.subn(lambda found: f"{found[1]}{figures}\n{found[2]}", page.read_text())
+    if count == 1:
+        page.write_text(text)
+    return count == 1
+
+
 def main() -> int:
     """Replace what stands between the markers; a missed bar is shown, and is no reason not to."""
     directory = Path(sys.argv[1]) if sys.argv[1:] else MEASURED
@@ -99,16 +139,11 @@ def main() -> int:
         print(f"no figures of {', '.join(absent)} in {directory}", file=sys.stderr)
         return 1
     results = [json.loads((directory / f"{name}.json").read_text()) for name in NAMES]
-    text, count = MARKED.subn(
-        lambda found: f"{found[1]}{table(results)}\n{found[2]}", README.read_text()
-    )
-    if count != 1:
-        print(
-            "benchmarks/README.md has no <!-- figures: ... --> ... <!-- end figures -->",
-            file=sys.stderr,
-        )
-        return 1
-    README.write_text(text)
+    hosts = results[NAMES.index("hosts")]
+    for page, figures in ((README, table(results)), (SCALING, shared_limits(hosts))):
+        if not replace(page, figures):
+            print(f"{page} has no <!-- figures: ... --> ... <!-- end figures -->", file=sys.stderr)
+            return 1
     return 0
 
 

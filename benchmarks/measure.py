@@ -133,7 +133,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One benchmark's outcome."""
+    """One benchmark's outcome; no two rows have the same `what` and peer, no two facts a `what`."""
 
     name: str
     rows: Sequence[Row]
@@ -142,9 +142,8 @@ class Result:
     @property
     def missed(self) -> list[str]:
         """The rows and counts that miss their bars by more than the noise."""
-        told = {f"{row.what}, by {row.peer}": row.verdict for row in self.rows}
-        told |= {fact.what: fact.verdict for fact in self.facts}
-        return [name for name, verdict in told.items() if verdict is Verdict.MISSED]
+        rows = [f"{each.what}, by {each.peer}" for each in self.rows if missed(each)]
+        return [*rows, *(each.what for each in self.facts if missed(each))]
 
     def to_json(self) -> dict[str, object]:
         """The outcome, with the machine it was measured on."""
@@ -160,6 +159,11 @@ class Result:
         facts = [{**asdict(fact), "verdict": fact.verdict.value} for fact in self.facts]
         told = {"benchmark": self.name, "machine": machine(), "missed": self.missed}
         return {**told, "rows": rows, "facts": facts}
+
+
+def missed(figure: Row | Fact) -> bool:
+    """Whether this fails a benchmark."""
+    return figure.verdict is Verdict.MISSED
 
 
 def in_turn(times: int, **measures: Callable[[], Figure]) -> Mapping[str, list[Figure]]:

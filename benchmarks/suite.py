@@ -32,7 +32,7 @@ from pytest_registry import synthetic_image
 @pytest.fixture(scope="session", autouse=True)
 def noted(registry, registry_nginx_image):
     yield
-    [log] = Path("state").glob("runs/*/requests.jsonl")
+    [log] = Path("state").glob("*/runs/*/requests.jsonl")
     lines = [registry.url, *log.read_text().splitlines()]
     Path(f"worker-{uuid.uuid4().hex}").write_text(chr(10).join(lines))
 
@@ -79,11 +79,14 @@ def suite(workers: int, count: int) -> Outcome:
 def compared(name: str, outcomes: list[Outcome], alone: list[Outcome]) -> list[Row]:
     """Several workers beside one."""
 
-    def row(unit: str, attribute: str, bar: float | None) -> Row:
+    def row(what: str, unit: str, attribute: str, bar: float) -> Row:
         ours, theirs = ([getattr(each, attribute) for each in of] for of in (outcomes, alone))
-        return Row(name, unit, ours, "1 worker", theirs, bar)
+        return Row(f"{name}: {what}", unit, ours, "1 worker", theirs, bar)
 
-    return [row("s", "seconds", MOST_SECONDS), row("MB pushed", "megabytes", 1.01)]
+    return [
+        row("time", "s", "seconds", MOST_SECONDS),
+        row("bytes pushed", "MB", "megabytes", 1.01),
+    ]
 
 
 def measure(*, short: bool) -> Result:

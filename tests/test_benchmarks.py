@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+NO_FIGURES = "it ended without figures"
 SHOWN = ROOT / "benchmarks" / "README.md"
 
 
@@ -92,22 +93,49 @@ def test_a_slow_round_is_in_no_ratio() -> None:
         ([set()], set()),
         ([{"a", "b"}, {"b", "c"}], {"b"}),
         ([{"a"}, set()], set()),
+        ([{NO_FIGURES}, {"a"}], {"a"}),
+        ([{"a"}, {NO_FIGURES}], {"a"}),
+        ([{NO_FIGURES}, {NO_FIGURES}], {NO_FIGURES}),
+        ([{NO_FIGURES}, set()], set()),
     ],
-    ids=["nothing missed", "missed again", "missed by chance"],
+    ids=[
+        *("nothing missed", "missed again", "missed by chance"),
+        *("no figures, then missed", "missed, then no figures", "no figures twice"),
+        "no figures by chance",
+    ],
 )
 def test_only_what_is_missed_twice_fails(found: list[set[str]], failed: set[str]) -> None:
-    from benchmarks.all import missed_twice
+    from benchmarks import all as all_benchmarks
 
+    assert all_benchmarks.NO_FIGURES == NO_FIGURES
     results = iter(found)
-    assert missed_twice(lambda: next(results)) == failed
+    assert all_benchmarks.missed_twice(lambda: next(results)) == failed
     assert next(results, None) is None
 
 
-def test_a_benchmark_that_ends_without_figures_fails(tmp_path: Path) -> None:
+def test_a_benchmark_that_ends_without_figures_fails(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     from benchmarks.all import run
 
-    [told] = run("no_such_benchmark", tmp_path, short=True)
-    assert told == "no_such_benchmark, which ended with status 1"
+    assert run("no_such_benchmark", tmp_path, short=True) == {NO_FIGURES}
+    assert "no_such_benchmark ended with status 1" in capfd.readouterr().out
+
+
+def test_one_missed_row_is_not_hidden_by_another_of_its_name() -> None:
+    from benchmarks.measure import Result, Row
+
+    missed, kept = (Row("it", "s", [figure] * 3, "a peer", [1.0] * 3, 2.0) for figure in (3.0, 1.0))
+    assert Result("It", [missed, kept]).missed == ["it, by a peer"]
+
+
+def test_figures_of_two_days_name_the_day_of_each() -> None:
+    from benchmarks.figures import table
+    from benchmarks.measure import Result
+
+    one, other = ({**Result(name, []).to_json(), "machine": name.lower()} for name in "AB")
+    assert table([one, other]).startswith("Measured on: a (A); b (B). A ratio")
+    assert table([one, one]).startswith("Measured on: a. A ratio")
 
 
 def test_a_result_tells_the_machine_and_survives_json() -> None:

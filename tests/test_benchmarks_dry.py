@@ -175,9 +175,22 @@ def test_every_row_with_a_bar_has_rounds_enough_to_fail(
     from benchmarks.measure import FEWEST_TO_JUDGE
 
     result = dry(name, short=short)
-    judged = [row for row in result.rows if row.bar is not None]
+    judged = [(row.what, len(row.ours)) for row in result.rows if row.bar is not None]
     assert judged, "nothing here can fail"
-    assert [row.what for row in judged if len(row.ours) < FEWEST_TO_JUDGE] == []
+    judged += [(each.what, each.rounds) for each in result.facts if each.at_most is not None]
+    counted_once = ("modules of ours imported",)
+    fewest = FEWEST_TO_JUDGE if short else 5
+    assert [what for what, rounds in judged if rounds < fewest and what not in counted_once] == []
+
+
+@pytest.mark.parametrize("name", DRY)
+def test_no_two_figures_have_one_name(name: str, dry: Callable[..., Result]) -> None:
+    result = dry(name, short=False)
+    for names in (
+        [(row.what, row.peer) for row in result.rows],
+        [one.what for one in result.facts],
+    ):
+        assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +201,8 @@ def test_every_row_with_a_bar_has_rounds_enough_to_fail(
         ("gateway", "pull x1 with the log", "embedded, without the log"),
         ("sharing", "start of the registry, 8 workers", "8 starts, one after the other"),
         ("sharing", "attaching", "a start"),
-        ("suite", "200 tests, 8 workers", "1 worker"),
+        ("suite", "200 tests, 8 workers: time", "1 worker"),
+        ("suite", "200 tests, 8 workers: bytes pushed", "1 worker"),
     ],
 )
 def test_what_the_issues_demand_has_a_bar(
@@ -215,9 +229,13 @@ def test_figures_of_all_benchmarks_become_a_table_and_others_none(
 ) -> None:
     from benchmarks import figures
 
-    readme = tmp_path / "README.md"
-    readme.write_text("before\n<!-- figures: here -->\nof long ago\n<!-- end figures -->\nafter\n")
+    readme, scaling = tmp_path / "README.md", tmp_path / "scaling.md"
+    for page in (readme, scaling):
+        page.write_text(
+            "before\n<!-- figures: here -->\nof long ago\n<!-- end figures -->\nafter\n"
+        )
     monkeypatch.setattr(figures, "README", readme)
+    monkeypatch.setattr(figures, "SCALING", scaling)
     monkeypatch.setattr("sys.argv", ["figures", str(tmp_path)])
     assert figures.main() == 1
     assert "of long ago" in readme.read_text()
@@ -225,7 +243,9 @@ def test_figures_of_all_benchmarks_become_a_table_and_others_none(
         told = dry(name, short=False).to_json()
         (tmp_path / f"{name}.json").write_text(json.dumps(told))
     assert figures.main() == 0
-    text = readme.read_text()
-    assert text.startswith("before\n<!-- figures: here -->\nMeasured on: ")
-    assert text.endswith("|\n<!-- end figures -->\nafter\n")
-    assert "of long ago" not in text
+    for page in (readme, scaling):
+        text = page.read_text()
+        assert text.startswith("before\n<!-- figures: here -->\nMeasured on: ")
+        assert text.endswith("|\n<!-- end figures -->\nafter\n")
+        assert "of long ago" not in text
+    assert "| 10 hosts x 8, pull limit 10 | 1 | 0 s | 0 s | 1 | 1 |" in scaling.read_text()
