@@ -157,8 +157,9 @@ class AccountsFile:
 def _several(patterns: object) -> tuple[str, ...]:
     if isinstance(patterns, str):
         return (patterns,)
-    if isinstance(patterns, Iterable) and all(isinstance(each, str) for each in patterns):
-        return tuple(patterns)
+    given = tuple(patterns) if isinstance(patterns, Iterable) else (patterns,)
+    if all(isinstance(each, str) for each in given):
+        return given
     raise OptionError(
         f"give an account the repositories {patterns!r}",
         "they are no patterns",

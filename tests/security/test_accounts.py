@@ -78,6 +78,13 @@ def test_an_account_takes_only_patterns(registry_factory: Factory, wrong: Any) -
         registry.account("reader", pull=wrong)
 
 
+def test_patterns_that_can_be_read_but_once_are_taken(registry_factory: Factory) -> None:
+    registry = registry_factory(engine="embedded", storage="memory")
+    patterns: Any = (each for each in ("team/*", "shared"))
+    registry.push(synthetic_image(), "shared")
+    assert registry.account(pull=patterns).exists("shared")
+
+
 def test_where_nobody_logs_in_there_are_no_accounts(registry_factory: Factory) -> None:
     registry = registry_factory(engine="embedded", auth="none", storage="memory")
     with pytest.raises(Unsupported, match="auth=basic or bearer"):
