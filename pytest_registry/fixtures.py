@@ -176,11 +176,9 @@ def registry_push(
     `registry_push("nginx")`: the source is as for `registry.push`, the sample image if none is
     given. Another `repository` than `NAMESPACE/NAME` may be given.
     """
-    from pytest_registry.sample import Push
+    from pytest_registry.sharing.marks import pushing
 
-    member = member_of(request.config)
-    settings = member.settings_of(registry)
-    return Push(registry, settings, registry_namespace, member.note_stand_in)
+    return pushing(registry, member_of(request.config), registry_namespace)
 
 
 @pytest.fixture

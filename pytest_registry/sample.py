@@ -40,45 +40,27 @@ class Push:
         *,
         platform: str | None = None,
     ) -> Image:
-        """Push; see the fixture."""
+        """Push `source`, or the sample image for None; raises what `Registry.push` raises."""
         if repository is None:
             name = repository_of(self.settings.sample_image if source is None else source)
             repository = f"{self.namespace}/{name}"
-        return push_or_sample(
-            self.registry,
-            self.settings,
-            source,
-            repository,
-            tag,
-            platform=platform,
-            note=self.note,
-        )
+        if source is None:
+            return self._push_sample(repository, tag, platform)
+        return self.registry.push(source, repository, tag, platform=platform)
 
+    def _push_sample(self, repository: str, tag: str, platform: str | None) -> Image:
+        """Push the sample image, or where the settings did not name one, a synthetic one for it.
 
-def push_or_sample(
-    registry: Registry,
-    settings: Settings,
-    source: str | Path | ImageSource | None,
-    repository: str,
-    tag: str = "latest",
-    *,
-    platform: str | None = None,
-    note: Note,
-) -> Image:
-    """Push `source`, or the sample image for None; raises what `Registry.push` raises.
-
-    Only the sample image, and only where the settings did not name it, is replaced by a synthetic
-    one if neither an engine nor the upstream registry can give it.
-    """
-    if source is not None:
-        return registry.push(source, repository, tag, platform=platform)
-    if settings.is_default("sample_image"):
-        try:
-            registry.find(settings.sample_image, platform=platform)
-        except TransferError as error:
-            note(error.happened)
-            return _push_synthetic(registry, repository, tag, error.happened)
-    return registry.push(settings.sample_image, repository, tag, platform=platform)
+        That is where neither an engine nor the upstream registry can give it.
+        """
+        sample = self.settings.sample_image
+        if self.settings.is_default("sample_image"):
+            try:
+                self.registry.find(sample, platform=platform)
+            except TransferError as error:
+                self.note(error.happened)
+                return _push_synthetic(self.registry, repository, tag, error.happened)
+        return self.registry.push(sample, repository, tag, platform=platform)
 
 
 def _push_synthetic(registry: Registry, repository: str, tag: str, why: str) -> Image:

@@ -179,11 +179,10 @@ def _members(content: bytes) -> dict[str, Any]:
 def _check_contents(repository: Repository | None, manifest: Manifest) -> None:
     """Refuse a manifest whose parts are not in the repository ("Push"); its subject need not be."""
     holding = repository or Repository()
-    config = () if manifest.config is None else (manifest.config,)
-    missing = [each for each in _needed((*config, *manifest.layers)) if each not in holding.blobs]
     # An index may list blobs too: BuildKit's caches do. An image is of blobs only.
-    listed = _needed(manifest.manifests)
-    missing += [e for e in listed if e not in holding.manifests and e not in holding.blobs]
+    homes = (holding.manifests, holding.blobs) if manifest.manifests else (holding.blobs,)
+    needed = _needed(manifest.manifests or manifest.blobs)
+    missing = [each for each in needed if not any(each in home for home in homes)]
     if missing:
         raise ApiError(Code.MANIFEST_BLOB_UNKNOWN, *dict.fromkeys(missing))
 

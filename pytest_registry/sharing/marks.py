@@ -12,7 +12,7 @@ from pytest_registry.errors import OptionError
 from pytest_registry.images.image import Image
 from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.registry import Registry, repository_of
-from pytest_registry.sample import NGINX_REPOSITORY, push_or_sample
+from pytest_registry.sample import NGINX_REPOSITORY, Push
 from pytest_registry.sharing.member import Member
 from pytest_registry.sharing.once import SAMPLE
 
@@ -22,19 +22,15 @@ if TYPE_CHECKING:
     from pytest_registry.images.source import ImageSource
 
 
+def pushing(registry: Registry, member: Member, namespace: str = "samples") -> Push:
+    """What pushes into a registry by the settings that hold for it."""
+    return Push(registry, member.settings_of(registry), namespace, member.note_stand_in)
+
+
 def sample_image(registry: Registry, member: Member) -> Image:
     """The sample image; raises what a push raises."""
-    return member.once(
-        registry,
-        SAMPLE,
-        lambda: push_or_sample(
-            registry,
-            member.settings_of(registry),
-            None,
-            NGINX_REPOSITORY,
-            note=member.note_stand_in,
-        ),
-    )
+    push = pushing(registry, member)
+    return member.once(registry, SAMPLE, lambda: push(None, NGINX_REPOSITORY))
 
 
 def bound(mark: pytest.Mark, function: Callable[..., object]) -> BoundArguments:
@@ -70,6 +66,7 @@ def needed(marks: Iterable[pytest.Mark]) -> list[str]:
 
 def pushed(marks: Iterable[pytest.Mark], registry: Registry, member: Member) -> list[Image]:
     """The images of `push_image` marks, each pushed once per run; raises what a push raises."""
+    into = pushing(registry, member)
 
     def push(
         source: str | Path | ImageSource | None = None,
@@ -84,15 +81,7 @@ def pushed(marks: Iterable[pytest.Mark], registry: Registry, member: Member) -> 
         return member.once(
             registry,
             name,
-            lambda: push_or_sample(
-                registry,
-                member.settings_of(registry),
-                source,
-                repository,
-                tag,
-                platform=platform,
-                note=member.note_stand_in,
-            ),
+            lambda: into(source, repository, tag, platform=platform),
         )
 
     return [push(*given.args, **given.kwargs) for given in (bound(mark, push) for mark in marks)]

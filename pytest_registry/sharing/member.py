@@ -102,9 +102,9 @@ class Member:
         from pytest_registry.sharing.handle import handle_of
         from pytest_registry.sharing.limiting import secrets_of
 
-        self.secrets += secrets_of(run.settings)
+        self._hide(secrets_of(run.settings))
         registry = handle_of(run, lambda: self.current, self._say, self._hide)
-        self.secrets += registry.credentials.secrets + registry.secrets
+        self._hide(registry.credentials.secrets + registry.secrets)
         self.registries[run.id] = (run, registry)
         return registry
 

@@ -25,6 +25,7 @@ class Teller:
         self._member = member
         self._announces = config.get_verbosity() > 0 and not hasattr(config, "workerinput")
         self._announced: list[str] = []
+        self._endpoint: Endpoint | None = None
         self._page = ""
 
     @pytest.hookimpl(wrapper=True)
@@ -89,17 +90,19 @@ class Teller:
         return sections(self._member.registries.values(), failure, asked=asked)
 
     def _served(self) -> tuple[Run, Endpoint] | None:
-        """The run of this process's own, and its registry; None where none was started."""
+        """The run of this process's own, and its registry; None where none was started.
+
+        It is asked for after every test: the registry, which never changes, is read once.
+        """
         run = self._member.owned
         if run is None or not run.state.exists():
             return None
         from pytest_registry.sharing import state
 
-        try:
-            endpoint = state.read_endpoint(run)
-        except RegistryError:  # of its start, which tests have been told
-            return None
-        return None if endpoint is None else (run, endpoint)
+        if self._endpoint is None:
+            with contextlib.suppress(RegistryError):  # of its start, which tests have been told
+                self._endpoint = state.read_endpoint(run)
+        return None if self._endpoint is None else (run, self._endpoint)
 
     def _discreet(self, report: pytest.TestReport) -> pytest.TestReport:
         """The report without passwords: `--showlocals` prints what our and docker-py's code holds.
