@@ -189,6 +189,10 @@ class Transport:
         import ssl
 
         context = ssl.create_default_context()
+        # urllib3 sets this anew at each connection, while other threads use the context to connect:
+        # they then send bytes of freed memory, or crash (cpython issue 141012).
+        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols = _is_set_already  # type: ignore[method-assign]
         try:
             if self._ca_file is not None:
                 context.load_verify_locations(cafile=self._ca_file)
@@ -200,6 +204,10 @@ class Transport:
             remedy = "give PEM files as ca_file and client_cert"
             raise NoAnswer(happened, remedy, sent=False) from error
         return context
+
+
+def _is_set_already(alpn_protocols: Iterable[str]) -> None:
+    """Stands for `SSLContext.set_alpn_protocols` once that has been called."""
 
 
 def is_loopback(host: str | None) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +57,28 @@ def test_a_ca_of_ones_own_is_trusted_where_it_is_named(url: str, files: Files) -
     registry = url.removeprefix("https://")
     with OciClient.for_registry(registry, ca_file=files.ca) as client:
         assert client.exists("a", "1")
+
+
+def test_connections_leave_alone_what_others_connect_with_at_that_time(
+    url: str, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offered: list[list[str]] = []
+    set_alpn_protocols = ssl.SSLContext.set_alpn_protocols
+
+    def offer(context: ssl.SSLContext, protocols: list[str]) -> None:
+        offered.append(protocols)
+        set_alpn_protocols(context, protocols)
+
+    monkeypatch.setattr(ssl.SSLContext, "set_alpn_protocols", offer)
+    with OciClient(url, ca_file=files.ca) as client, ThreadPoolExecutor(4) as threads:
+        everybody = threading.Barrier(4)
+
+        def ask(_: int) -> None:
+            everybody.wait()
+            client.ping()
+
+        list(threads.map(ask, range(4)))
+    assert offered == [["http/1.1"]]
 
 
 def test_an_unknown_authority_is_told_with_what_to_do(url: str) -> None:
