@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, overload
 from pytest_registry.errors import RegistryEnded, Unsupported
 
 if TYPE_CHECKING:
-    import ssl
-
     from pytest_registry.engines.endpoint import Endpoint
     from pytest_registry.gate.fault import Fault, Scope
     from pytest_registry.gate.remote import ActiveFault, RemoteGate
@@ -123,17 +121,9 @@ class Watch:
         if not self.is_possible:
             raise self._unsupported(asked)
         endpoint = self._endpoint
-        return RemoteGate(Reach(endpoint.host, endpoint.gate_key, self._tls, self._find_end))
-
-    def _tls(self) -> ssl.SSLContext | None:
-        if self._endpoint.scheme != "https":
-            return None
-        import ssl
-
-        context = ssl.create_default_context(cafile=self._endpoint.ca_file)
-        if self._endpoint.client_cert is not None:
-            context.load_cert_chain(*self._endpoint.client_cert)
-        return context
+        return RemoteGate(
+            Reach(endpoint.host, endpoint.gate_key, endpoint.tls_context, self._find_end)
+        )
 
     def _scope(self, everywhere: bool) -> Scope:
         """The requests of the test that runs now."""

@@ -12,6 +12,8 @@ from pytest_registry.engines.security import Security
 from pytest_registry.security.credentials import Credentials
 
 if TYPE_CHECKING:
+    import ssl
+
     from pytest_registry.gate.throttle import Throttle
 
 
@@ -78,6 +80,17 @@ class Endpoint:
         if self.client_cert is None:
             return None
         return Path(self.client_cert[0]), Path(self.client_cert[1])
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What a client trusts and shows there; None over plain HTTP."""
+        if self.scheme == "http":
+            return None
+        import ssl
+
+        context = ssl.create_default_context(cafile=self.ca_file)
+        if self.client_cert is not None:
+            context.load_cert_chain(*self.client_cert)
+        return context
 
     @property
     def place(self) -> str:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from pytest_registry.engines.endpoint import Birth, Endpoint, Engine
 
 if TYPE_CHECKING:
-    import ssl
-
     from pytest_registry.gate.guard import Guard
     from pytest_registry.server import RegistryServer
 
@@ -54,7 +52,10 @@ class GatewayEngine:
         from pytest_registry.server import RegistryServer
 
         upstream = Upstream(
-            behind.host, _tls(behind), behind.credentials, workers=_takes_workers(behind)
+            behind.host,
+            behind.tls_context(),
+            behind.credentials,
+            workers=_takes_workers(behind),
         )
         forward = Forward(upstream)
         forward.learn()
@@ -91,15 +92,3 @@ def _say_nothing(line: str) -> None:
 def _takes_workers(behind: Endpoint) -> bool:
     """Whether the gateway itself makes the run's account of the workers' names."""
     return behind.engine == "container" and behind.auth == "basic"
-
-
-def _tls(behind: Endpoint) -> ssl.SSLContext | None:
-    """How the registry behind the gateway is trusted; None for plain HTTP."""
-    if behind.scheme == "http":
-        return None
-    import ssl
-
-    context = ssl.create_default_context(cafile=behind.ca_file)
-    if behind.client_cert is not None:
-        context.load_cert_chain(*behind.client_cert)
-    return context

@@ -89,7 +89,10 @@ def _answers(endpoint: Endpoint) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((address, int(port)), ANSWER) as at:
         if endpoint.engine != "container" or endpoint.request_log is not None:
             return True
-        # No request, which the registry would log and warn of: but whoever serves says so.
+        # No request, which the registry would log and warn of: but whoever serves says something.
+        if (tls := endpoint.tls_context()) is not None:
+            with tls.wrap_socket(at, server_hostname=address):
+                return True
         at.sendall(b"?\r\n\r\n")
         return at.recv(1) != b""
     return False

@@ -58,9 +58,12 @@ def test_each_registry_of_a_test_is_told_apart_and_no_other_is_shown(
 
 
 @pytest.mark.container_engine
+@pytest.mark.parametrize("tls", ["off", "on", "mutual"])
 def test_a_containers_last_log_lines_are_of_what_the_test_did(
-    pytester: pytest.Pytester, ci_registry_image: str
+    pytester: pytest.Pytester, ci_registry_image: str, tls: str
 ) -> None:
+    if tls != "off":
+        pytest.importorskip("trustme", reason="makes the registry's certificates")
     pytester.makepyfile(
         """
         def test_failing(request):
@@ -73,12 +76,15 @@ def test_a_containers_last_log_lines_are_of_what_the_test_did(
         """
     )
     result = pytester.runpytest_subprocess(
-        "--registry-engine=container", f"--registry-image={ci_registry_image}"
+        "--registry-engine=container",
+        f"--registry-image={ci_registry_image}",
+        f"--registry-tls={tls}",
     )
     result.assert_outcomes(failed=2)
     log = result.stdout.str().partition("the registry's last log lines")[2]
     assert "/v2/my/app/manifests/missing" in log
     assert "GET /v2/ HTTP/1.0" not in log, "our look whether it serves was taken for a request"
+    assert "TLS handshake error" not in log, "our look whether it serves did not speak TLS"
 
 
 def test_a_failure_is_reported_even_where_nothing_can_be_told_of_the_registry(
