@@ -118,7 +118,21 @@ class Place:
         if self.engine is None:
             return []
         every = self.engine.api.containers(all=True, filters={"label": "pytest-registry.run"})
-        return [each for each in every if str(self.directory) in str(each["Labels"])]
+        ours = (each for each in every if str(self.directory) in str(each["Labels"]))
+        return [each for each in ours if self._exists(each["Id"])]
+
+    def _exists(self, container: str) -> bool:
+        """Whether it can be inspected.
+
+        A dockerd that was killed and started anew may list one that it has removed, until it is
+        started again: seen on Docker 20.10, under load.
+        """
+        from docker.errors import NotFound
+
+        assert self.engine is not None
+        with contextlib.suppress(NotFound):
+            return bool(self.engine.api.inspect_container(container))
+        return False
 
     def left(self) -> list[str]:
         """Everything of the runs that is still there."""

@@ -25,17 +25,29 @@ ROOT = Path(__file__).parents[2]
 STARTS_WITHIN = 60.0
 """Seconds."""
 
+PORTS = 45
+"""How many ports an engine's containers are published at, one after the other."""
+
+PORTS_FILE = "/proc/sys/net/ipv4/ip_local_port_range"
+"""Where an engine reads which ports those are."""
+
+MOUNTS = f'mount --bind "$0" {PORTS_FILE} && echo made && exec sleep infinity'
+"""Keeps the mounts of an engine, in which it reads our file there."""
+
 
 class SecondEngine:
     """A dockerd with directories and a bridge of its own, and no rules in the machine's firewall.
 
     So its containers are met through its proxies on 127.0.0.1 only, which is all that we need.
+    Each start begins anew with the same ports, which no other engine gives at the same time: what
+    lies under the port of a living registry is not removed. Its mounts are its own as well.
     """
 
     def __init__(self, place: Path) -> None:
         self._place = place
         self._bridge = f"prse{os.getpid()}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._mounts: subprocess.Popen[bytes] | None = None
         self.address = f"unix://{place}/docker.sock"
 
     @contextmanager
@@ -46,6 +58,7 @@ class SecondEngine:
             network = f"10.214.{os.getpid() % 250}.1/24"
             ip("address", "add", network, "dev", self._bridge)
             ip("link", "set", self._bridge, "up")
+            self._keep_mounts()
             self.start()
             self._load_images()
             yield self
@@ -53,14 +66,17 @@ class SecondEngine:
             self.stop()
             with suppress(subprocess.CalledProcessError):  # it was never made
                 ip("link", "delete", self._bridge)
-            for mount in reversed(self._mounts()):
-                subprocess.run(["umount", "--lazy", mount], check=False)
+            if self._mounts is not None:
+                self._mounts.kill()
+                self._mounts.communicate()
             shutil.rmtree(self._place, ignore_errors=True)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         place = self._place
+        assert self._mounts is not None
         command = [
+            *("nsenter", "--target", str(self._mounts.pid), "--mount"),
             *("dockerd", "--host", self.address, "--pidfile", str(place / "pid")),
             *("--data-root", str(place / "data"), "--exec-root", str(place / "exec")),
             *("--bridge", self._bridge, "--iptables=false", "--ip-masq=false"),
@@ -100,6 +116,17 @@ class SecondEngine:
 
         return docker.DockerClient(base_url=self.address)
 
+    def _keep_mounts(self) -> None:
+        """Make the namespace of mounts that every start is in: what one leaves the next one has."""
+        # Above those that the kernel gives to whoever asks for any.
+        first = 61_000 + PORTS * (os.getpid() % 100)
+        ports = self._place / "ports"
+        ports.write_text(f"{first}\t{first + PORTS - 1}\n")
+        command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNTS, str(ports)]
+        self._mounts = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert self._mounts.stdout is not None
+        assert self._mounts.stdout.readline() == b"made\n"
+
     def _answers(self) -> bool:
         done = subprocess.run(
             ["docker", "--host", self.address, "version"], capture_output=True, check=False
@@ -123,10 +150,6 @@ class SecondEngine:
                 if str(self._place) in (entry / "cmdline").read_text(errors="replace"):
                     found.append(int(entry.name))
         return found
-
-    def _mounts(self) -> list[str]:
-        places = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-        return sorted(each for each in places if each.startswith(f"{self._place}/"))
 
 
 @contextmanager
