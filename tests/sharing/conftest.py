@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -144,12 +145,20 @@ class Place:
         ]
 
     def _files(self) -> Iterator[Path]:
-        """All but what pytest keeps of its temporary directories."""
+        """All but what pytest keeps of its temporary directories, and Python's own trial."""
         for directory, below, files in os.walk(self.directory):
             for name in (*below, *files):
                 path = Path(directory, name).relative_to(self.directory)
-                if not path.parts[0].startswith("pytest-of-"):
+                if not path.parts[0].startswith("pytest-of-") and not self._is_trial(path):
                     yield path
+
+    def _is_trial(self, path: Path) -> bool:
+        """Whether a process was killed in Python's `gettempdir`, which tries out the directory."""
+        if not re.fullmatch("[a-z0-9_]{8}", str(path)):
+            return False
+        with contextlib.suppress(OSError):
+            return (self.directory / path).read_bytes() in (b"", b"blat")
+        return False
 
     def _left_in_engine(self) -> Iterator[str]:
         if self.engine is None:
