@@ -98,9 +98,8 @@ class Application:
 
 
 def _refused(challenge: Challenge) -> ApiError:
-    details = [challenge.reason] if challenge.reason else []
     headers = {"WWW-Authenticate": challenge.header} if challenge.header else {}
-    return ApiError(challenge.code, *details, status=challenge.status, headers=headers)
+    return ApiError(challenge.code, challenge.reason, status=challenge.status, headers=headers)
 
 
 def _refusal(error: ApiError) -> Handler:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 REALM = "pytest-registry"
 
+_NEEDED = "a user name and a password are needed"
+_WRONG = "no account has this user name and password"
 
 MayPull = Callable[[str], bool]
 
@@ -33,11 +35,12 @@ class Account(NamedTuple):
 class Challenge(NamedTuple):
     """A refusal: why, and what the client can do (the value of `WWW-Authenticate`, if anything).
 
+    The answer always tells why: a Docker engine tries a push again for 50 s where it does not.
     `account` is who was refused, where that is known; `status` is the code's own if None.
     """
 
     header: str
-    reason: str = ""
+    reason: str
     code: Code = Code.UNAUTHORIZED
     status: int | None = None
     account: Account | None = None
@@ -65,7 +68,6 @@ class Basic:
 
     def __init__(self, accounts: "Accounts") -> None:
         self._accounts = accounts
-        self._challenge = Challenge(f'Basic realm="{REALM}", charset="UTF-8"')
 
     def authenticate(self, request: "Request") -> Account | Challenge:
         """Compare in constant time, so that an answer's delay tells nothing of the password."""
@@ -81,7 +83,8 @@ class Basic:
             if hmac.compare_digest(given, expected):
                 found = account
         if found is None or scheme.lower() != "basic":
-            return self._challenge
+            reason = _WRONG if scheme.lower() == "basic" else _NEEDED
+            return Challenge(f'Basic realm="{REALM}", charset="UTF-8"', reason)
         proved = Account(found.name, _may_pull(found))
         if denied := lacking(found, request):
             # 403, not 401: other credentials are wanted, not these once more (RFC 9110, 15.5.4).

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_registry import Credentials, Registry
+from pytest_registry import AuthenticationFailed, Credentials, Registry
 from tests.table.cells import KINDS, Kind, refusal, table
 from tests.table.drivers import DRIVERS
 
@@ -92,6 +92,18 @@ def test_every_client_is_refused_with_a_wrong_password(
         with pytest.raises(Exception):  # noqa: B017, PT011 - each client has its own
             DRIVERS[name](wrong, f"wrong/{name}", directory)
     assert [name for name in registry.repositories() if name.startswith("wrong")] == []
+
+
+@pytest.mark.container_engine
+def test_docker_gives_up_at_once_with_a_wrong_password(
+    of_kind: Callable[[Kind], Registry], tmp_path: Path
+) -> None:
+    registry = of_kind(Kind("embedded", "basic", "off"))
+    wrong = registry.logged_in(Credentials(registry.credentials.username, "wrong"))
+    with pytest.raises(AuthenticationFailed, match="authentication required"):
+        DRIVERS["docker"](wrong, "wrong/docker", tmp_path)
+    asked = [each for each in registry.requests if each.repository == "wrong/docker"]
+    assert [each.status for each in asked if each.method == "POST"] == [401]
 
 
 def with_table(text: str) -> str:
