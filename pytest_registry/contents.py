@@ -69,7 +69,7 @@ class Contents:
     @property
     def ca_file(self) -> Path | None:
         """The certificate authority to trust, None for plain HTTP."""
-        return Path(self._endpoint.ca_file) if self._endpoint.ca_file is not None else None
+        return self._endpoint.ca_path
 
     @property
     def credentials(self) -> Credentials:

@@ -50,10 +50,10 @@ class RegistryError(Exception):
         return "\n".join(lines)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, dict(self.__dict__))
+        return rebuilt, (type(self), self.args, dict(self.__dict__))
 
 
-def _rebuild(
+def rebuilt(
     kind: type[RegistryError], args: tuple[str, ...], state: dict[str, Any]
 ) -> RegistryError:
     """Make an error again from its parts, without calling a subclass's own `__init__`."""

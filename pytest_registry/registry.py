@@ -179,12 +179,7 @@ class Registry(Assertions, Watched):
         name = hashlib.sha256(credentials.basic.encode()).hexdigest()[:12]
         config = self.client_config.with_name(f"{self.client_config.name}-{name}")
         endpoint = dataclasses.replace(self._endpoint, credentials=credentials)
-        ConfigDirectory(config).write(
-            (endpoint.host, endpoint.daemon_host),
-            credentials,
-            ca=endpoint.ca_path,
-            client_cert=endpoint.client_paths,
-        )
+        endpoint.write_client_config(config)
         around = dataclasses.replace(self._around, client_config=config)
         other = Registry(endpoint, self.limits, around)
         self._others.callback(other.close)

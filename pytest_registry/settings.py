@@ -101,7 +101,7 @@ class Settings:
 
     def is_default(self, name: str) -> bool:
         """Whether nobody gave the option `name`."""
-        return self.sources.get(name, DEFAULT) == DEFAULT
+        return self.source(name) == DEFAULT
 
     def differences(self, other: Settings) -> list[str]:
         """The options that keep a registry of `other` from serving a run of these settings."""

@@ -165,13 +165,6 @@ def without_password(url: str) -> str:
 # The kinds of values that the table names: each raises ValueError with what is accepted.
 
 
-def text(given: str) -> str:
-    """Take any text but an empty one."""
-    if not given.strip():
-        raise ValueError("a text that is not empty")
-    return given.strip()
-
-
 def image_name(given: str) -> str:
     """Take an image's name as the docker command does, or its id."""
     from pytest_registry.errors import InvalidReference
@@ -302,7 +295,7 @@ def one_of(given: str, accepted: tuple[str, ...]) -> str:
 KINDS = {
     kind.__name__: kind
     for kind in (
-        *(text, image_name, registry_host, registry_url, limits_url, switch, seconds, limit),
+        *(image_name, registry_host, registry_url, limits_url, switch, seconds, limit),
         *(lease, report_path, directory),
     )
 }

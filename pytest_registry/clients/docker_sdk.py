@@ -30,7 +30,7 @@ from pytest_registry.errors import (
     TransferError,
 )
 from pytest_registry.limits.policy import Kind, OperationLimits
-from pytest_registry.oci.reference import Reference
+from pytest_registry.oci.reference import Reference, located
 from pytest_registry.report.progress import Bar, shown
 from pytest_registry.security.credentials import Credentials
 
@@ -331,9 +331,7 @@ def _auth(credentials: Credentials | None) -> dict[str, str] | None:
 
 def _join(repository: str, tag: str | None) -> str:
     """One reference of docker-py's two arguments; a `tag` may be a digest."""
-    if not tag:
-        return repository
-    return f"{repository}@{tag}" if ":" in tag else f"{repository}:{tag}"
+    return located(repository, tag) if tag else repository
 
 
 def first_line(error: BaseException) -> str:

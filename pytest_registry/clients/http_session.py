@@ -5,7 +5,6 @@ This module imports requests at its top and is itself imported only where that i
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,7 +95,6 @@ class _AsAsked(requests.auth.AuthBase):
         self._session = session
         self._credentials = credentials
         self._basic = False
-        self._lock = threading.Lock()
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._basic and self._credentials is not None:
@@ -126,8 +124,7 @@ class _AsAsked(requests.auth.AuthBase):
             return self._session.bearer(offered["bearer"], offered["bearer"].scopes)
         if "basic" not in offered or self._credentials is None:
             return None
-        with self._lock:
-            self._basic = True
+        self._basic = True
         return self._credentials.basic
 
 

@@ -14,6 +14,7 @@ from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import EVERY_MANIFEST, OCTET_STREAM
 from pytest_registry.oci.names import algorithm_of, digest_of, is_digest
+from pytest_registry.oci.reference import located
 
 MAX_MANIFEST = 16 << 20
 """Bytes; the specification asks for at least 4 MB ("Pushing Manifests")."""
@@ -119,7 +120,7 @@ def delete_tag(session: Session, repository: str, tag: str) -> None:
 
 def reference(session: Session, repository: str, target: str) -> str:
     """How messages name a manifest."""
-    return f"{session.host}/{repository}{'@' if ':' in target else ':'}{target}"
+    return located(f"{session.host}/{repository}", target)
 
 
 def parse(content: bytes, kind: str, asked: str) -> Manifest:

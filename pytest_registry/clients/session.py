@@ -53,13 +53,13 @@ class Session:
     def __init__(
         self,
         base_url: str,
-        credentials: Credentials | None = None,
+        credentials: Credentials | None,
         *,
-        ca_file: Path | None = None,
-        client_cert: tuple[Path, Path] | None = None,
-        timeout: float = 60.0,
-        user_agent: str = "pytest-registry",
-        retries: RetryPolicy | None = None,
+        ca_file: Path | None,
+        client_cert: tuple[Path, Path] | None,
+        timeout: float,
+        user_agent: str,
+        retries: RetryPolicy | None,
     ) -> None:
         self.base_url = checked_base_url(base_url)
         self._origin = _origin(urlsplit(self.base_url))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Protocol
@@ -66,12 +66,10 @@ class Authorizer:
         base_url: str,
         credentials: Credentials | None,
         exchange: Exchange,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._base_url = base_url
         self._credentials = credentials
         self._exchange = exchange
-        self._clock = clock
         self._challenge: Challenge | None = None
         self._tokens: dict[Scopes, Token] = {}
         self._wider: dict[Scopes, Scopes] = {}
@@ -98,7 +96,7 @@ class Authorizer:
             if self._challenge.scheme == "basic":
                 return None if self._credentials is None else self._credentials.basic
             token = self._tokens.get(scopes)
-            if token is None or token.stale_at <= self._clock():
+            if token is None or token.stale_at <= time.monotonic():
                 token = self._fetch(self._challenge, scopes)
             return token.header
 
@@ -187,7 +185,7 @@ class Authorizer:
         lifetime = value.get("expires_in")
         seconds = float(lifetime) if isinstance(lifetime, (int, float)) else DEFAULT_LIFETIME
         # A tenth earlier than the server says: the token must still live when it arrives there.
-        return Token(text, self._clock() + seconds * 0.9)
+        return Token(text, time.monotonic() + seconds * 0.9)
 
     def _check_realm(self, realm: str, asked: str) -> None:
         parts = urlsplit(realm)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import shutil
 import threading
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from pytest_registry.engines.endpoint import Birth, Endpoint
-
-if TYPE_CHECKING:
-    from pytest_registry.server import RegistryServer
 
 
 class EmbeddedEngine:
@@ -22,7 +19,7 @@ class EmbeddedEngine:
     def __init__(self, reason: str, *, in_memory: bool) -> None:
         self._reason = reason
         self._in_memory = in_memory
-        self._server: RegistryServer | None = None
+        self._opened = ExitStack()
         self._stopped = threading.Event()
 
     def start(self, birth: Birth) -> Endpoint:
@@ -34,23 +31,27 @@ class EmbeddedEngine:
         open_many_files()
         storage = None if self._in_memory else birth.storage
         security = birth.security
-        self._log = birth.log.open("a", buffering=1, encoding="utf-8")
-        settings = security.embedded_settings(lambda line: print(line, file=self._log))
-        settings = settings._replace(storage=storage)
-        self._guard = Guard(settings, birth.credentials, birth.requests, birth.throttle)
-        self._server = RegistryServer(self._guard.settings)
-        self._server.start()
-        self._storage = birth.storage
+        with ExitStack() as opened:
+            opened.callback(_remove, birth.storage)
+            log = opened.enter_context(birth.log.open("a", buffering=1, encoding="utf-8"))
+            settings = security.embedded_settings(lambda line: print(line, file=log))
+            settings = settings._replace(storage=storage)
+            guard = Guard(settings, birth.credentials, birth.requests, birth.throttle)
+            opened.callback(guard.close)
+            server = RegistryServer(guard.settings)
+            opened.callback(server.close)
+            server.start()
+            self._opened = opened.pop_all()
         return Endpoint(
             engine="embedded",
             detail=f"embedded, storage {'in memory' if self._in_memory else 'on disk'}",
             reason=self._reason,
-            host=self._server.host,
-            daemon_host=self._server.host if meets_own_ports() else "",
+            host=server.host,
+            daemon_host=server.host if meets_own_ports() else "",
             credentials=birth.credentials,
             accounts=None if security.auth == "none" else str(security.accounts),
             request_log=str(birth.requests),
-            gate_key=self._guard.gate.key,
+            gate_key=guard.gate.key,
             **security.reached(),
         )
 
@@ -61,11 +62,10 @@ class EmbeddedEngine:
 
     def stop(self) -> None:
         """Stop serving and remove what was stored."""
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
-            self._guard.close()
-            self._log.close()
-            with suppress(FileNotFoundError):
-                shutil.rmtree(self._storage)
+        self._opened.close()
         self._stopped.set()
+
+
+def _remove(storage: Path) -> None:
+    with suppress(FileNotFoundError):
+        shutil.rmtree(storage)

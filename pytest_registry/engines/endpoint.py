@@ -92,6 +92,18 @@ class Endpoint:
             context.load_cert_chain(*self.client_cert)
         return context
 
+    def write_client_config(self, directory: Path) -> None:
+        """Make a DOCKER_CONFIG directory that is logged in to the registry; raises StateError."""
+        from pytest_registry.clients.config_directory import ConfigDirectory
+
+        ConfigDirectory(directory).write(
+            filter(None, (self.host, self.daemon_host)),
+            self.credentials if self.credentials.username else None,
+            ca=self.ca_path,
+            client_cert=self.client_paths,
+            plain=self.scheme == "http",
+        )
+
     @property
     def place(self) -> str:
         """What every reference of the run begins with, for clients of this machine."""

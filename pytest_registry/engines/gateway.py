@@ -29,7 +29,7 @@ class GatewayEngine:
         try:
             return self._stand_before(behind, birth)
         except BaseException:
-            self._inner.stop()
+            self.stop()
             raise
 
     def wait(self) -> str:

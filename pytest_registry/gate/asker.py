@@ -7,7 +7,6 @@ a fault of one test must meet the tokens of that test, and no others.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from urllib.parse import parse_qs
 
@@ -49,7 +48,7 @@ def basic(value: str) -> Credentials | None:
         return None
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
     name, _, password = decoded.partition(":")
     return Credentials(name, password)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from pytest_registry.server import Content
 from pytest_registry.server.body import Body
@@ -85,12 +85,9 @@ class Corrupt(_Around):
 class Slow(_Around):
     """No more than so many bytes per second."""
 
-    def __init__(
-        self, inner: Content, per_second: float, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, inner: Content, per_second: float) -> None:
         super().__init__(inner)
         self._per_second = per_second
-        self._sleep = sleep
 
     def blocks(self) -> Iterator[bytes | memoryview]:
         """Small pieces, each after the time that it takes."""
@@ -98,19 +95,16 @@ class Slow(_Around):
         for block in self._inner.blocks():
             for start in range(0, len(block), size):
                 piece = block[start : start + size]
-                self._sleep(len(piece) / self._per_second)
+                time.sleep(len(piece) / self._per_second)
                 yield piece
 
 
 class SlowBody:
     """A request's body that is taken no faster than so many bytes per second."""
 
-    def __init__(
-        self, inner: Body, per_second: float, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+    def __init__(self, inner: Body, per_second: float) -> None:
         self._inner = inner
         self._per_second = per_second
-        self._sleep = sleep
 
     @property
     def received(self) -> int:
@@ -135,7 +129,7 @@ class SlowBody:
         """Read a small piece, and take the time for it."""
         size = max(_LEAST_SLICE, int(self._per_second * SLICE_SECONDS))
         count = self._inner.read_into(view[:size])
-        self._sleep(count / self._per_second)
+        time.sleep(count / self._per_second)
         return count
 
 

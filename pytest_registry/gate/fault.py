@@ -156,16 +156,6 @@ class Fault:
         _check_possible(self)
 
     @property
-    def method(self) -> str:
-        """The method that `on` names; empty for all."""
-        return self._selector.method
-
-    @property
-    def route(self) -> str:
-        """The route that `on` names; empty for all."""
-        return self._selector.route
-
-    @property
     def _selector(self) -> Selector:
         return Selector.parse(self.on, "what a fault is on")
 

@@ -36,22 +36,20 @@ class Gate:
     is the second that could have succeeded.
     """
 
-    def __init__(self, credentials: Credentials, log: RequestLog, *, login: bool = True) -> None:
+    def __init__(
+        self, credentials: Credentials, log: RequestLog, means: Means, *, login: bool = True
+    ) -> None:
         self.key = secrets.token_urlsafe(32)
         self._credentials = credentials
         self._log = log
         self._login = login
-        self._means: Means | None = None
+        self._means = means
         self._faults: Mapping[str, FaultInForce] = {}
         self._throttles: Mapping[str, ThrottleInForce] = {}
         self._admission = Admission()
         self._here = _Here()
         self._workers: dict[str | None, str] = {None: ""}
         self._lock = threading.Lock()
-
-    def use(self, means: Means) -> None:
-        """Be told how effects are brought about, which only the server knows."""
-        self._means = means
 
     def put(self, name: str, rule: FaultInForce | ThrottleInForce) -> None:
         """Have a fault or a throttle from now on."""
@@ -70,8 +68,7 @@ class Gate:
         with self._lock:
             self._faults = {key: each for key, each in self._faults.items() if key != name}
             self._throttles = {key: each for key, each in self._throttles.items() if key != name}
-        if self._means is not None:
-            self._means.take_back(name)
+        self._means.take_back(name)
 
     def intercept(self, request: Request, proceed: Proceed) -> Response:
         """Answer a request: as the registry does, unless a fault or a throttle meets it."""
@@ -133,9 +130,7 @@ class Gate:
     def _faulty(
         self, name: str, rule: FaultInForce, proceed: Proceed, note: dict[str, Any]
     ) -> Proceed:
-        means, fault = self._means, rule.fault
-        if means is None:
-            return proceed
+        fault = rule.fault
 
         def happens() -> None:
             rule.hit()
@@ -145,7 +140,7 @@ class Gate:
         def answer(request: Request) -> Response:
             if not rule.concerns(request):
                 return proceed(request)
-            return carry_out(Meeting(name, fault, means, request, proceed, happens))
+            return carry_out(Meeting(name, fault, self._means, request, proceed, happens))
 
         return answer
 

@@ -49,9 +49,9 @@ class Guard:
         self._log = RequestLog(log, credentials.secrets)
         self._store = ObjectStore(settings)
         login = login and not isinstance(self._accounts, OpenToAll)
-        self.gate = Gate(credentials, self._log, login=login)
         challenge = self._challenge if forward is None else forward.challenge
-        self.gate.use(Means(challenge, self._store.hand_out, self._store.take_back))
+        means = Means(challenge, self._store.hand_out, self._store.take_back)
+        self.gate = Gate(credentials, self._log, means, login=login)
         if throttle is not None:
             from pytest_registry.gate.buckets import Throttler
 

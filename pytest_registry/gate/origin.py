@@ -6,7 +6,8 @@ import http.client
 import selectors
 import socket
 import ssl
-import struct
+
+from pytest_registry.server.server import let_kernel_time_out
 
 BLOCK = 1024 * 1024
 """Bytes that are passed on at once."""
@@ -51,7 +52,8 @@ class Origin:
             )
         connection = http.client.HTTPConnection(self._host, timeout=TIMEOUT, blocksize=BLOCK)
         connection.connect()
-        _let_kernel_time_out(connection.sock)
+        # With Python's own timeouts a socket cannot be spliced from.
+        let_kernel_time_out(connection.sock, TIMEOUT)
         return connection
 
 
@@ -60,11 +62,3 @@ def _has_something(connection: socket.socket) -> bool:
     with selectors.DefaultSelector() as selector:
         selector.register(connection, selectors.EVENT_READ)
         return bool(selector.select(0))
-
-
-def _let_kernel_time_out(connection: socket.socket) -> None:
-    """Block in the kernel: with Python's own timeouts a socket cannot be spliced from."""
-    connection.settimeout(None)
-    seconds = struct.pack("ll", int(TIMEOUT), 0)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)

@@ -12,7 +12,6 @@ from typing import Any
 
 from pytest_registry.errors import OptionError, PullError
 from pytest_registry.images.source import Readable, blocks_of
-from pytest_registry.images.transfer import discard
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import OCI_INDEX
@@ -48,7 +47,8 @@ class Discard:
         checked: bool,  # noqa: ARG002
     ) -> bool:
         """Read the blob to its end."""
-        discard(open_blob())
+        for _ in blocks_of(open_blob()):
+            pass
         return True
 
     def keep(self, manifest: Manifest) -> None:
@@ -107,12 +107,14 @@ class LayoutWriter:
             listed = json.loads((self.directory / INDEX_FILE).read_bytes())["manifests"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return []
-        mine = (self.tag, entry.digest) if self.tag is None else self.tag
-        return [each for each in listed if self._name_of(each) != mine]
+        return [each for each in listed if not self._replaces(each, entry.digest)]
 
-    def _name_of(self, entry: dict[str, Any]) -> object:
-        name = (entry.get("annotations") or {}).get(REF_NAME)
-        return (None, entry.get("digest")) if self.tag is None and name is None else name
+    def _replaces(self, old: dict[str, Any], digest: str) -> bool:
+        """Whether an entry gives way: to one of its name, or without a name to the same image."""
+        name = (old.get("annotations") or {}).get(REF_NAME)
+        if self.tag is not None or name is not None:
+            return name == self.tag
+        return old.get("digest") == digest
 
     def _path(self, digest: str) -> Path:
         return self.directory / "blobs" / digest.replace(":", "/", 1)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pytest_registry.errors import ProtocolError
-from pytest_registry.images.source import BLOCK, ImageSource, Readable
+from pytest_registry.images.source import ImageSource, Readable
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 
@@ -132,15 +132,6 @@ def is_foreign(blob: Descriptor) -> bool:
     """Whether a layer is to be had elsewhere and is not pushed (image-spec, non-distributable)."""
     kind = blob.media_type
     return bool(blob.extra.get("urls")) and (".foreign." in kind or ".nondistributable." in kind)
-
-
-def discard(stream: Readable) -> None:
-    """Read to the end: for streams that verify what is read."""
-    try:
-        while stream.read(BLOCK):
-            pass
-    finally:
-        stream.close()
 
 
 def _move_blobs(

@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 from pytest_registry.images.source import SOUND, Flaws, Readable
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
+from pytest_registry.oci.reference import located
 
 
 class RegistryReader(Protocol):
@@ -37,8 +38,7 @@ class RegistryImage:
     @property
     def name(self) -> str:
         """What messages call it."""
-        at = "@" if ":" in self.target else ":"
-        return f"{self.reader.host}/{self.repository}{at}{self.target}"
+        return located(f"{self.reader.host}/{self.repository}", self.target)
 
     def root(self) -> Manifest:
         """The manifest or index, asked for once."""

@@ -174,8 +174,7 @@ class Agent:
                 entries += [Entry("gone", each.id, "", "") for each in left]
                 asked = clock()
                 answer = self._leases.tell(kind, count, entries)
-                self._closed_until = time.monotonic() + answer.closed
-                self._next_event = min(self._next_event, time.monotonic() + answer.event + 0.001)
+                self.expect(answer)
                 for claim, state in zip(mine, answer.states, strict=True):
                     claim.note_renewed(state, asked)
                 # Given back while we renewed: Redis may have put it in again.

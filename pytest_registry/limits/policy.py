@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from pytest_registry.errors import OptionError
@@ -99,9 +99,8 @@ def _unacceptable(
     return OptionError(f"use {given!r} as {what}", why, f"give {accepted}")
 
 
-@dataclass(slots=True)
 class _Unwatched:
-    waited: float = field(default=0.0, init=False)
+    waited = 0.0
 
     def transferred(self, count: int) -> None:
         """Nobody keeps the figures."""

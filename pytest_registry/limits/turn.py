@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 from pytest_registry.errors import RegistryError, SlotLost, SlotTimeout
@@ -105,27 +104,11 @@ class Turn:
             self._give_up(error)
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self._end(error)
-        finally:
-            self._give_back()  # for an interrupt in the middle of it
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._leave(error)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self._end(error)
-        finally:
-            self._give_back()  # for an interrupt in the middle of it
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._leave(error)
 
     def __call__(self, function: Function) -> Function:
         """Wrap a function or a coroutine function: each call takes a turn."""
@@ -184,6 +167,12 @@ class Turn:
         if self._operation is None:
             raise RuntimeError("the turn was never entered")
         return self._operation
+
+    def _leave(self, error: BaseException | None) -> None:
+        try:
+            self._end(error)
+        finally:
+            self._give_back()  # for an interrupt in the middle of it
 
     def _end(self, error: BaseException | None) -> None:
         operation = self._entered()

@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pytest_registry.errors import InvalidReference
-from pytest_registry.oci.names import is_digest, is_repository, is_tag
+from pytest_registry.oci.names import is_digest, is_repository, is_tag, looks_like_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,8 +113,8 @@ def check_target(text: str) -> str:
 
 
 def located(name: str, target: str) -> str:
-    """`NAME:TAG` or `NAME@DIGEST`; raises InvalidReference for what is neither."""
-    return f"{name}{'@' if is_digest(check_target(target)) else ':'}{target}"
+    """`NAME:TAG` or `NAME@DIGEST`."""
+    return f"{name}{'@' if looks_like_digest(target) else ':'}{target}"
 
 
 def _fits(text: object, *grammars: "Callable[[str], bool]") -> bool:

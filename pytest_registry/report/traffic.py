@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from pytest_registry.report import records
 
@@ -116,8 +115,3 @@ def read_from(path: Path, position: int) -> Iterator[tuple[int, LoggedRequest]]:
             position,
             LoggedRequest(**{name: value for name, value in values.items() if name in _FIELDS}),
         )
-
-
-def to_json(request: LoggedRequest) -> dict[str, Any]:
-    """A request as plain data."""
-    return asdict(request)

@@ -9,7 +9,7 @@ from pytest_registry.server.authentication import Authenticator, Challenge
 from pytest_registry.server.errors import ApiError, Code, error_response, trace_of
 from pytest_registry.server.request import Request
 from pytest_registry.server.response import Response
-from pytest_registry.server.routes import PUBLIC_ROUTES, ROUTES, Handler, Route, Router
+from pytest_registry.server.routes import PUBLIC_ROUTES, Handler, Route, Router
 from pytest_registry.server.settings import Interceptor
 from pytest_registry.server.store.store import Store
 
@@ -32,7 +32,7 @@ class Application:
         authenticator: Authenticator,
         interceptor: Interceptor | None,
         log: Callable[[str], None],  # raises nothing
-        routes: Sequence[Route] = ROUTES,
+        routes: Sequence[Route],
     ) -> None:
         self._store = store
         self._authenticator = authenticator

@@ -77,7 +77,7 @@ PUBLIC_ROUTES = frozenset({"token"})
 class Router:
     """Finds a request's row of a route table."""
 
-    def __init__(self, routes: Sequence[Route] = ROUTES) -> None:
+    def __init__(self, routes: Sequence[Route]) -> None:
         by_path: dict[str, dict[str, Route]] = {}
         for route in routes:
             by_path.setdefault(route.path, {})[route.method] = route

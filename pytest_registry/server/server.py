@@ -13,7 +13,6 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from pytest_registry.server.application import Application
@@ -130,12 +129,7 @@ class RegistryServer:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _accept(self) -> None:
@@ -163,7 +157,7 @@ class RegistryServer:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             transport: socket.socket | TlsSocket = accepted
             if self._tls is None:
-                _let_kernel_time_out(accepted, self._settings.timeout)
+                let_kernel_time_out(accepted, self._settings.timeout)
             else:
                 from pytest_registry.server.tls_socket import TlsSocket  # imports ssl
 
@@ -212,7 +206,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _let_kernel_time_out(connection: socket.socket, seconds: float) -> None:
+def let_kernel_time_out(connection: socket.socket, seconds: float) -> None:
     """Timeouts without Python's, which would poll before every single read and write."""
     connection.setblocking(True)
     value = struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))

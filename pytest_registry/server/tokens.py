@@ -8,7 +8,6 @@ an access token of Microsoft Entra for a refresh token first (an account's passw
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import json
 import secrets
@@ -150,7 +149,7 @@ class TokenServer:
             return self._named("") or _NOBODY
         try:
             decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-        except (binascii.Error, ValueError):
+        except ValueError:
             decoded = ""
         name, colon, password = decoded.partition(":")
         if scheme.lower() != "basic" or not colon:

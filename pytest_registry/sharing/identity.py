@@ -23,17 +23,12 @@ def known_as(run: Run, endpoint: Endpoint, worker: str) -> tuple[Endpoint, Path]
     known = endpoint.accounts is not None or endpoint.worker_names
     if not worker or endpoint.request_log is None or not known:
         return endpoint, run.client_config
-    from pytest_registry.clients.config_directory import ConfigDirectory
     from pytest_registry.security.accounts import Account, AccountsFile
 
     mine = Credentials(worker_account(endpoint, worker), endpoint.credentials.password)
     if endpoint.accounts is not None:
         AccountsFile(Path(endpoint.accounts)).add(Account.of_everything(mine))
     config = run.client_config.with_name(f"{run.client_config.name}-{worker}")
-    ConfigDirectory(config).write(
-        (endpoint.host, endpoint.daemon_host),
-        mine,
-        ca=endpoint.ca_path,
-        client_cert=endpoint.client_paths,
-    )
-    return dataclasses.replace(endpoint, credentials=mine), config
+    own = dataclasses.replace(endpoint, credentials=mine)
+    own.write_client_config(config)
+    return own, config

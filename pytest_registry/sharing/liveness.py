@@ -25,6 +25,8 @@ from pytest_registry.security.locks import (
     unlock,
 )
 
+TRIES = 20
+
 
 class UnnamedFile:
     """A file in no directory; others find its lock by its `path`, which leads through this process.
@@ -93,9 +95,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=Lifeline.release_all)
 
 
-def _take(descriptor: int, *, shared: bool, tries: int = 20) -> None:
+def _take(descriptor: int, *, shared: bool) -> None:
     """Take the lock, over the instants in which somebody else only looks whether it is held."""
-    for _ in range(tries):
+    for _ in range(TRIES):
         with contextlib.suppress(OSError):
             try_lock(descriptor, shared=shared)
             return
@@ -148,11 +150,11 @@ class Watch:
         unlock(self._descriptor)
         return False
 
-    def released_within(self, seconds: float, *, step: float = 0.005) -> bool:
+    def released_within(self, seconds: float) -> bool:
         """Wait at most `seconds` for the lock to be free; whether it is."""
         deadline = time.monotonic() + seconds
         while self.is_held():
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(step)
+            time.sleep(0.005)
         return True

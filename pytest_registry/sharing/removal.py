@@ -10,7 +10,6 @@ from pytest_registry.errors import RegistryError
 from pytest_registry.settings import Settings
 from pytest_registry.sharing import kept, state
 from pytest_registry.sharing.run import Run, runs_path
-from pytest_registry.values import directory
 
 HELP = "Remove registries that --registry-keep left running; without names, list them."
 
@@ -32,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """List or remove; status 1 where something was not found or would not go."""
     try:
-        chosen = directory(arguments.state_dir) if arguments.state_dir else None
-        runs = kept.kept_runs(runs_path(Settings.defaults(state_dir=chosen)))
+        chosen = {"state_dir": arguments.state_dir or None}
+        settings = Settings.defaults().changed("--state-dir", **chosen)
+        runs = kept.kept_runs(runs_path(settings))
     except RegistryError as error:
         print(error, file=sys.stderr)
         return 1

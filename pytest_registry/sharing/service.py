@@ -6,8 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from pytest_registry.clients.config_directory import ConfigDirectory
-from pytest_registry.engines.endpoint import Birth, Endpoint, Engine
+from pytest_registry.engines.endpoint import Birth, Engine
 from pytest_registry.engines.security import Security
 from pytest_registry.engines.select import choose
 from pytest_registry.errors import RegistryError
@@ -38,7 +37,7 @@ def start(run: Run) -> Engine | None:
             cleanup.note_references(run, endpoint.daemon_place)
         if endpoint.engine == "external" and run.id in endpoint.prefix:
             elsewhere.try_features(run, endpoint, _tell_the_starter)
-        write_client_config(run, endpoint)
+        endpoint.write_client_config(run.client_config)
         if run.settings.keep:
             kept.mark(run)
         state.write_endpoint(run, endpoint.started_in(time.monotonic() - began))
@@ -77,17 +76,6 @@ def sweep(run: Run) -> None:
     with contextlib.suppress(RegistryError, OSError):
         cleanup.sweep(run)
         cleanup.pay_debts(run)
-
-
-def write_client_config(run: Run, endpoint: Endpoint) -> None:
-    """Make the DOCKER_CONFIG directory that is logged in to the registry."""
-    ConfigDirectory(run.client_config).write(
-        filter(None, (endpoint.host, endpoint.daemon_host)),
-        endpoint.credentials if endpoint.credentials.username else None,
-        ca=endpoint.ca_path,
-        client_cert=endpoint.client_paths,
-        plain=endpoint.scheme == "http",
-    )
 
 
 def _choose(run: Run) -> Engine:

@@ -81,7 +81,4 @@ def error_to_json(error: RegistryError) -> dict[str, Any]:
 def error_from_json(value: dict[str, Any]) -> RegistryError:
     """Make the error again that `error_to_json` took apart."""
     kind = getattr(errors, value["kind"])
-    error: RegistryError = kind.__new__(kind)
-    error.args = tuple(value["args"])
-    error.__dict__.update(value["state"])
-    return error
+    return errors.rebuilt(kind, tuple(value["args"]), value["state"])

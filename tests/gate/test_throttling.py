@@ -14,6 +14,7 @@ import pytest
 
 from pytest_registry.errors import OptionError
 from pytest_registry.gate.buckets import Bucket, Throttler, class_of
+from pytest_registry.gate.effects import Means
 from pytest_registry.gate.fault import Scope
 from pytest_registry.gate.gate import Gate
 from pytest_registry.gate.in_force import ThrottleInForce
@@ -163,6 +164,10 @@ def test_more_pushes_at_once_than_the_limit_are_refused(gated: Gated) -> None:
     connection.close()
 
 
+NO_MEANS = Means(lambda _: Response(401), lambda *_: "", lambda _: None)
+"""A throttle needs none."""
+
+
 class MeetingPlace(Scope):
     """Holds every request, and lets two be looked at together where that is possible."""
 
@@ -175,7 +180,7 @@ class MeetingPlace(Scope):
 
 
 def test_of_two_that_come_at_the_same_time_one_is_refused(tmp_path: Path) -> None:
-    gate = Gate(Credentials("pytest", "secret"), RequestLog(tmp_path / "log"))
+    gate = Gate(Credentials("pytest", "secret"), RequestLog(tmp_path / "log"), NO_MEANS)
     gate.put("meet", ThrottleInForce(Throttler(Throttle(read=9)), MeetingPlace()))
     gate.put("limit", ThrottleInForce(Throttler(Throttle(pulls=1)), MeetingPlace()))
     answered = threading.Barrier(2)
