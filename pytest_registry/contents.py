@@ -1,4 +1,4 @@
-"""A registry as it is reached and read: the half of the handle that changes nothing but itself."""
+"""A registry as it is reached, read and deleted from: all of the handle but its pushes."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ class Contents:
         repository, digest = named(repository, digest)
         with (
             self._explained(f"read the blob {digest} of {repository}"),
-            contextlib.closing(self.client.blob(repository, digest)) as stream,
+            self.client.blob(repository, digest) as stream,
         ):
             return stream.read()
 

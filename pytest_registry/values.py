@@ -131,10 +131,13 @@ def together(values: dict[str, Value]) -> dict[str, Value]:
             "leave one of them out, or give --registry-engine=external",
         )
     elif url.value is None and engine.value == "external":
-        raise _error(
+        from pytest_registry.errors import OptionError
+
+        raise OptionError(
             "use a registry that runs already",
             f"{engine.source} asks for the engine external, but nothing says where it is",
             "give --registry-url https://HOST[:PORT][/PREFIX]",
+            section="no-address",
         )
     shown = without_password(limits.value or "")
     if shown != (limits.value or "") and "environment" not in limits.source:

@@ -175,7 +175,7 @@ class Watched:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no report may show: this process's login, and the run's."""
+        """What no report may show: of the run's account, and the key of its gate."""
         return self._watch.secrets
 
     @property

@@ -342,4 +342,8 @@ def test_a_limit_may_be_written_with_blanks_and_zeros(number: int, before: str) 
 def test_a_switch_is_on_off_or_refused_in_any_case_of_letters(text: str) -> None:
     value = accepted_by(values.switch, text)
     assert value is ValueError or value == (text.strip().lower() in values.TRUE)
-    assert accepted_by(values.switch, text.upper().lower()) in (value, ValueError)
+
+
+@given(st.sampled_from(sorted(values.TRUE | values.FALSE)))
+def test_a_switch_means_the_same_in_capitals(word: str) -> None:
+    assert values.switch(word.upper()) is values.switch(word)

@@ -17,6 +17,7 @@ from pytest_registry.errors import (
     RateLimited,
     TransferError,
 )
+from pytest_registry.security.credentials import redacted
 
 MAX_BODY = 256 << 10
 """Bytes of an error's body that are read; some services send whole pages."""
@@ -63,7 +64,7 @@ def failure(
     `missing`: whether a 404 means that what was asked for is not there.
     """
     refusal = read_refusal(answer)
-    happened = _happened(answer, hide(refusal.text, secrets))
+    happened = _happened(answer, redacted(refusal.text, tuple(filter(None, secrets))))
     if answer.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         remedy = "check the user name and password, and that the account has the right to do this"
         return AuthenticationFailed(asked, happened, remedy)
@@ -89,14 +90,6 @@ def no_answer(asked: str, error: NoAnswer) -> TransferError:
         remedy = error.remedy or "look at the registry's log; it may have been stopped"
         return ProtocolError(asked, error.happened, remedy, section="transfer-failed")
     return TransferError(asked, error.happened, error.remedy)
-
-
-def hide(text: str, secrets: Iterable[str]) -> str:
-    """`text` without the secrets: some servers repeat what they were sent."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "***")
-    return text
 
 
 def _happened(answer: Answer, words: str) -> str:

@@ -16,8 +16,8 @@ from typing import Protocol
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from pytest_registry.clients.challenge import Challenge, merge_scopes
-from pytest_registry.clients.failures import failure
-from pytest_registry.clients.http import Answer, Body, is_loopback
+from pytest_registry.clients.failures import failure, no_answer
+from pytest_registry.clients.http import Answer, Body, NoAnswer, is_loopback
 from pytest_registry.clients.user_login import TOKEN_USER
 from pytest_registry.errors import AuthenticationFailed, ProtocolError
 from pytest_registry.security.credentials import Credentials
@@ -216,6 +216,8 @@ def azure_refresh_token(
         raise failure(asked, answer, missing=False, secrets=(access_token,))
     try:
         password = json.loads(answer.read(MAX_TOKEN_BODY))["refresh_token"]
-    except (ValueError, TypeError, KeyError):
+    except NoAnswer as error:
+        raise no_answer(asked, error) from error
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ProtocolError(asked, "the answer holds no refresh_token") from None
     return Credentials(AZURE_USER, str(password))

@@ -50,8 +50,10 @@ def _chosen(settings: Settings, note_pull: NoteOfPull, addition: str) -> Engine:
     asked_for = f"asked for by {settings.source('engine')}{addition}"
     if settings.engine == "embedded":
         return _embedded(settings, asked_for)
-    if settings.engine == "external":
-        return _external(settings, asked_for)
+    if settings.url is not None:  # which chooses the engine external, and that wants one
+        from pytest_registry.engines.external import ExternalEngine
+
+        return ExternalEngine(settings.url, asked_for)
     if settings.engine == "container":
         return _container(settings, note_pull, asked_for)
     try:
@@ -67,19 +69,6 @@ def _embedded(settings: Settings, reason: str) -> Engine:
     from pytest_registry.engines.embedded import EmbeddedEngine
 
     return EmbeddedEngine(reason, in_memory=settings.storage == "memory")
-
-
-def _external(settings: Settings, reason: str) -> Engine:
-    from pytest_registry.engines.external import ExternalEngine
-
-    if settings.url is None:
-        raise EngineUnavailable(
-            "use a registry that runs already",
-            "nothing says where it is",
-            "give --registry-url https://HOST[:PORT][/PREFIX]",
-            section="no-address",
-        )
-    return ExternalEngine(settings.url, reason)
 
 
 def _container(settings: Settings, note_pull: NoteOfPull, reason: str) -> Engine:

@@ -27,10 +27,10 @@ def push_local(engine: LoggedInClient, source: str, reference: str, locks: Path)
 
     Raises PushError, AuthenticationFailed; the tag goes in any case, but for one that was there.
     """
-    from pytest_registry.clients.docker_sdk import tag
+    from pytest_registry.clients.docker_sdk import has_image, tag
 
     with hold(reference, locks):
-        was_there = is_local(engine, reference)
+        was_there = has_image(engine, reference)
         tag(engine, source, reference)
         try:
             engine.images.push(reference)
@@ -62,19 +62,11 @@ def pull_held(engine: LoggedInClient, reference: str) -> list[dict[str, Any]]:
         return pull(engine, reference, **engine.way_to(reference))
 
 
-def is_local(engine: LoggedInClient, reference: str) -> bool:
-    """Whether the engine holds an image under this name."""
-    from pytest_registry.clients.docker_sdk import has_image
-
-    return has_image(engine, reference)
-
-
 def forget(engine: LoggedInClient, reference: str) -> None:
     """Remove a name from the engine, and the image if that was its last one and nobody uses it."""
-    from docker.errors import APIError
+    from pytest_registry.clients.docker_sdk import gone_is_fine
 
-    # 404: there is none. 409: a container runs from it, and keeps it.
-    with contextlib.suppress(APIError):
+    with gone_is_fine():
         engine.api.remove_image(reference)
 
 

@@ -107,8 +107,10 @@ def _checked(content: bytes, descriptor: Descriptor) -> Manifest:
     if found != descriptor.digest:
         raise ValueError(f"it holds other content: its digest is {found}")
     if descriptor.media_type not in EVERY_MANIFEST:
-        kind = json.loads(content).get("mediaType", descriptor.media_type)
-        return Manifest.parse(content, kind)
+        document = json.loads(content)
+        if not isinstance(document, dict):
+            raise ValueError("it is no JSON object")
+        return Manifest.parse(content, document.get("mediaType", descriptor.media_type))
     return Manifest.parse(content, descriptor.media_type)
 
 

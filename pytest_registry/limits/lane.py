@@ -98,7 +98,7 @@ class LaneClaim:
                 claim.wake()
 
     def trouble(self) -> str:
-        """None: a lock is held until it is given back."""
+        """Empty: a lock is held until it is given back."""
         return ""
 
     def holders(self) -> Sequence[Holder]:

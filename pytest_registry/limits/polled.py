@@ -77,7 +77,7 @@ class PolledClaim:
         self._lock = None
 
     def trouble(self) -> str:
-        """None: a lock is held until it is given back."""
+        """Empty: a lock is held until it is given back."""
         return ""
 
     def holders(self) -> Sequence[Holder]:

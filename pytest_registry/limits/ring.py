@@ -128,7 +128,7 @@ class RingClaim:
             self._slots.give_back(self)
 
     def trouble(self) -> str:
-        """None: a lock is held until it is given back."""
+        """Empty: a lock is held until it is given back."""
         return ""
 
     def holders(self) -> Sequence[Holder]:

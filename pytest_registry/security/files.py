@@ -22,7 +22,7 @@ def write_secret(path: Path, content: str | bytes) -> Path:
         return part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise _refused(f"write {path.name}", path.parent, error) from error
+        raise cannot_write(f"write {path.name}", path.parent, error) from error
 
 
 def secret_directory(path: Path) -> Path:
@@ -33,7 +33,7 @@ def secret_directory(path: Path) -> Path:
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise _refused(f"make the directory {path.name}", path.parent, error) from error
+        raise cannot_write(f"make the directory {path.name}", path.parent, error) from error
     return path
 
 
@@ -103,7 +103,8 @@ def _distrusted(why: str, path: Path) -> OSError:
     return OSError(errno.EPERM, why, str(path))
 
 
-def _refused(asked: str, where: Path, error: OSError) -> StateError:
+def cannot_write(asked: str, where: Path, error: OSError) -> StateError:
+    """What to raise where a file or directory of ours cannot be made in `where`."""
     return StateError(
         asked,
         f"{error.strerror or error} in {where}",

@@ -54,16 +54,6 @@ def private_directory(path: Path) -> Path:
         raise _refused(path, error.strerror or str(error)) from error
 
 
-def unwritable(path: Path, error: OSError) -> StateError:
-    """What to raise where a file of the run cannot be written."""
-    return StateError(
-        f"write the run's state file {path.name}",
-        f"{error.strerror or error} in {path.parent}",
-        "make room there, or choose another directory with --registry-state-dir",
-        section="cannot-write",
-    )
-
-
 def _user() -> str:
     if os.name == "posix":
         return str(os.getuid())

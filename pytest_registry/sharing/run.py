@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from pytest_registry.errors import StateError
-from pytest_registry.security.files import write_secret
+from pytest_registry.security.files import cannot_write, write_secret
 from pytest_registry.settings import Settings
 from pytest_registry.sharing.directories import (
     check_chosen,
     private_directory,
     state_directory,
     state_path,
-    unwritable,
 )
 from pytest_registry.sharing.liveness import Lifeline
 
@@ -105,7 +104,8 @@ class Run:
         except (StateError, OSError) as error:
             self.remove_unborn(unborn)
             if isinstance(error, OSError):
-                raise unwritable(self.directory, error) from error
+                asked = f"make the run's directory {self.directory.name}"
+                raise cannot_write(asked, self.directory.parent, error) from error
             raise
 
     def _begin(self) -> Path:

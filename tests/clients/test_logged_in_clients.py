@@ -84,7 +84,7 @@ def test_a_program_that_knows_nothing_of_us_trusts_the_registry(registry_by: Reg
         text=True,
         check=False,
     )
-    assert "CERTIFICATE_VERIFY_FAILED" not in done.stderr
+    assert done.returncode == 0 or "urllib.error.HTTPError" in done.stderr
 
 
 def test_everything_secret_is_for_the_user_s_eyes_only(registry_by: Registry) -> None:
