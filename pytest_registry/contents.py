@@ -15,11 +15,12 @@ from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import Operation
 from pytest_registry.oci.names import is_digest
 from pytest_registry.oci.namespace import Namespace
-from pytest_registry.oci.reference import check_repository, check_target, located
+from pytest_registry.oci.reference import Reference, check_repository, check_target, located
 from pytest_registry.security.credentials import Credentials
 
 if TYPE_CHECKING:
     from pytest_registry.clients.oci import OciClient
+    from pytest_registry.images.source import ImageSource
     from pytest_registry.oci.descriptor import Descriptor
     from pytest_registry.oci.manifest import Manifest
 
@@ -225,3 +226,15 @@ class CurrentLimits:
     ) -> contextlib.AbstractContextManager[Operation]:
         """Hold a push slot; raises SlotTimeout."""
         return self._registry.limits.push(repository, reference=reference)
+
+
+def repository_of(source: str | Path | ImageSource) -> str:
+    """The repository for a source that is pushed without one: its own name, less the registry."""
+    from pytest_registry.images.sources import check_source, hinting_at_paths
+
+    check_source(source)
+    if isinstance(source, str):
+        with hinting_at_paths(source):
+            return Reference.parse(source).repository.removeprefix("library/")
+    name = source.stem if isinstance(source, Path) else source.name
+    return check_repository(name.lower())

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from pytest_registry.assertions import Assertions
 from pytest_registry.clients import engine_address
 from pytest_registry.clients.config_directory import ConfigDirectory
-from pytest_registry.contents import CurrentLimits, FindEnd, named
+from pytest_registry.contents import CurrentLimits, FindEnd, named, repository_of
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import EngineUnavailable, ImageNotFound, Unsupported
 from pytest_registry.images.image import Image
 from pytest_registry.limits.operations import Limits
 from pytest_registry.oci.names import is_digest
-from pytest_registry.oci.reference import Reference, check_repository, check_tag, in_hub_library
+from pytest_registry.oci.reference import check_tag, in_hub_library
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.watch import Watch, Watched
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from pytest_registry.images.source import ImageSource
     from pytest_registry.security.accounts import Patterns
 
+
+CLIENTS = ("client", "docker", "http")
+"""The cached properties that keep connections."""
 
 Hide = Callable[[tuple[str, ...]], None]
 """Is told what no report may show."""
@@ -74,6 +77,7 @@ class Registry(Assertions, Watched):
         self._around = surroundings
         self._watch = surroundings.watch
         self._others = contextlib.ExitStack()
+        self._logged_in: list[Registry] = []
         self._upstreams: dict[str, OciClient] = {}
 
     @property
@@ -182,7 +186,7 @@ class Registry(Assertions, Watched):
         endpoint.write_client_config(config)
         around = dataclasses.replace(self._around, client_config=config)
         other = Registry(endpoint, self.limits, around)
-        self._others.callback(other.close)
+        self._logged_in.append(other)
         return other
 
     @property
@@ -216,11 +220,21 @@ class Registry(Assertions, Watched):
 
     def close(self) -> None:
         """Close the clients; the registry itself goes on."""
+        for other in self._logged_in:
+            other.close()
         self._others.close()
         self._upstreams.clear()
-        for name in ("client", "docker", "http"):
+        for name in CLIENTS:
             if name in self.__dict__:
                 self.__dict__.pop(name).close()
+
+    def rest(self) -> None:
+        """End the connections of its further logins, which may be used again: between tests."""
+        for other in self._logged_in:
+            other.rest()
+            for name in CLIENTS:
+                if name in other.__dict__:
+                    other.__dict__[name].close()
 
     @contextlib.contextmanager
     def narrowed(self, pull: int | None = None, push: int | None = None) -> Iterator[Limits]:
@@ -256,7 +270,10 @@ class Registry(Assertions, Watched):
         with self._explained(f"push {source} to {self.reference(name, check_tag(tag))}"):
             found = self.find(source, platform=platform)
             if found is None:
-                self._push_from_engine(str(source), self.daemon_reference(name, tag))
+                from pytest_registry.images.engine import push_local
+
+                reference = self.daemon_reference(name, tag)
+                push_local(self.docker, str(source), reference, self._around.locks)
             else:
                 self.client.push(found, name, tag)
             return self.image(name, tag)
@@ -319,12 +336,15 @@ class Registry(Assertions, Watched):
                 section="no-sample-image",
             )
         from pytest_registry.clients.containers import WebContainer
+        from pytest_registry.clients.docker_sdk import pull
         from pytest_registry.clients.engine_reach import reach_of
-        from pytest_registry.images.engine import hold, pull_held
+        from pytest_registry.images.engine import hold
 
         reference = self.daemon_reference(image)
-        with self._explained(f"run {reference}"), hold(reference, self._around.locks):
-            pull_held(docker, reference)
+        with self._explained(f"run {reference}"), contextlib.ExitStack() as held:
+            with docker.slot("pull", reference):
+                held.enter_context(hold(reference, self._around.locks))
+                pull(docker, reference, **docker.way_to(reference))
             container = WebContainer(
                 reference,
                 port=port,
@@ -376,20 +396,3 @@ class Registry(Assertions, Watched):
         from pytest_registry.clients.docker_sdk import has_image
 
         return has_image(self.docker, name)
-
-    def _push_from_engine(self, source: str, reference: str) -> None:
-        from pytest_registry.images.engine import push_local
-
-        push_local(self.docker, source, reference, self._around.locks)
-
-
-def repository_of(source: str | Path | ImageSource) -> str:
-    """The repository for a source that is pushed without one: its own name, less the registry."""
-    from pytest_registry.images.sources import check_source, hinting_at_paths
-
-    check_source(source)
-    if isinstance(source, str):
-        with hinting_at_paths(source):
-            return Reference.parse(source).repository.removeprefix("library/")
-    name = source.stem if isinstance(source, Path) else source.name
-    return check_repository(name.lower())

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_registry.contents import repository_of
 from pytest_registry.errors import TransferError
 from pytest_registry.images.image import STAND_IN, Image
-from pytest_registry.registry import Registry, repository_of
+from pytest_registry.registry import Registry
 from pytest_registry.settings import Settings
 
 if TYPE_CHECKING:

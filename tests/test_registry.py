@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_registry import OciClient, Registry, synthetic_image
+from pytest_registry.contents import repository_of
 from pytest_registry.errors import (
     EngineUnavailable,
     ImageNotFound,
@@ -19,7 +20,6 @@ from pytest_registry.errors import (
     Unsupported,
 )
 from pytest_registry.images.image import Image
-from pytest_registry.registry import repository_of
 
 MADE_UP = Image("host/a:1", "a", "1", "sha256:0", 1, synthetic="nginx was not to be had")
 

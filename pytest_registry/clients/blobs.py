@@ -271,16 +271,27 @@ def _length(answer: Answer, size: int | None, asked: str) -> int | None:
 
 
 def sized(blocks: Iterable[bytes], size: int, asked: str) -> Iterator[bytes]:
-    """The blocks, whose bytes must be `size`; raises PushError before too many are given out."""
+    """The blocks, whose bytes must be `size`; raises PushError before too many are given out.
+
+    And where they cannot be read.
+    """
     seen = 0
-    for block in blocks:
-        seen += len(block)
-        if seen > size:
-            break
-        yield block
+    try:
+        for block in blocks:
+            seen += len(block)
+            if seen > size:
+                break
+            yield block
+    except OSError as error:  # which would be taken for the connection's
+        raise _unreadable(asked, error) from error
     if seen != size:
         found = "more" if seen > size else str(seen)
         happened = f"its source holds {found} bytes, its descriptor says {size}"
         raise PushError(
             asked, happened, "take the image from its origin again", section="other-content"
         )
+
+
+def _unreadable(asked: str, error: OSError) -> PushError:
+    happened = f"what it comes from cannot be read: {error}"
+    return PushError(asked, happened, "look at the file, and at its disk")

@@ -16,12 +16,14 @@ from typing import Any, TypeVar
 import docker
 import docker.errors
 import requests.exceptions
+from docker.constants import DEFAULT_NUM_POOLS
 from docker.models.images import Image as EngineImage
 from docker.models.images import ImageCollection
 
 from pytest_registry.clients import engine_address, podman, ssh
 from pytest_registry.clients.engine_words import fail
 from pytest_registry.clients.environment import engine_environment, engines_own_authority
+from pytest_registry.clients.forks import begin_anew_in_children
 from pytest_registry.errors import (
     EngineUnavailable,
     PullError,
@@ -199,6 +201,7 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
     _credentials: Credentials
     _limits: OperationLimits
     _is_podman: bool = False
+    _parents: object = None
 
     @classmethod
     def log_in(
@@ -210,6 +213,7 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
         not reach the registry.
         """
         client = _connect(cls, TIMEOUT)
+        begin_anew_in_children(client)
         client._host, client._credentials, client._limits = host, credentials, limits
         try:
             client._log_in(config)
@@ -217,6 +221,16 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
             client.close()
             raise
         return client
+
+    def after_fork(self) -> None:
+        """Have connections of this process's own."""
+        adapters = self.api.adapters.values()
+        self._parents = [dict(vars(each)) for each in adapters]  # not given up, which would warn
+        for adapter in adapters:
+            adapter.__setstate__(adapter.__getstate__())  # which makes a pool manager anew
+            if hasattr(adapter, "pools"):  # docker-py's own, for sockets and ssh
+                dispose = adapter.pools.dispose_func
+                adapter.pools = type(adapter.pools)(DEFAULT_NUM_POOLS, dispose)
 
     def _log_in(self, config: Path) -> None:
         host, account = self._host, self._credentials

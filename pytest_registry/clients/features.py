@@ -8,9 +8,21 @@ from http import HTTPStatus
 from pytest_registry.clients import blobs, listing, manifests, referrers
 from pytest_registry.clients.destination import RepositoryDestination
 from pytest_registry.clients.session import Session
-from pytest_registry.errors import OptionError, RateLimited, RegistryError
+from pytest_registry.errors import (
+    OptionError,
+    ProtocolError,
+    RateLimited,
+    RegistryError,
+    TransferError,
+)
 from pytest_registry.images.synthetic import synthetic_image
 from pytest_registry.images.transfer import transfer
+
+_AWAY = (
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
 
 FEATURES = ("delete", "tag-deletion", "catalog", "referrers", "mount")
 """Deletion of manifests by digest, of tags alone; the list of all repositories; the referrers API;
@@ -56,8 +68,18 @@ def _problem(attempt: Callable[[], object]) -> str:
     except RateLimited:
         raise
     except RegistryError as error:
+        if _tells_nothing(error):
+            raise
         return error.happened
     return ""
+
+
+def _tells_nothing(error: RegistryError) -> bool:
+    """Whether the registry did not get to answer, which says nothing of what it supports."""
+    if not isinstance(error, TransferError):
+        return False
+    status = error.status if isinstance(error, ProtocolError) else None
+    return status in _AWAY or (status is None and error.section == "transfer-failed")
 
 
 def _mount(session: Session, repository: str, digest: str, from_repository: str) -> None:

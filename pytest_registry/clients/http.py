@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
+from pytest_registry.clients.forks import begin_anew_in_children
+
 if TYPE_CHECKING:
     import ssl
 
@@ -55,6 +57,8 @@ class Answer:
     def __init__(self, url: str, response: BaseHTTPResponse) -> None:
         self.url = url
         self.status = response.status
+        self.is_late = False
+        """Whether it is a 404 after a try whose answer was lost: that one may have deleted."""
         self._response = response
 
     def header(self, name: str) -> str | None:
@@ -125,7 +129,9 @@ class Transport:
         self._client_cert = client_cert
         self._timeout = timeout
         self._pools: dict[tuple[bool, bool, str | None], PoolManager] = {}
+        self._parents: object = None
         self._lock = threading.Lock()
+        begin_anew_in_children(self)
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: Body | None) -> Answer:
         """One request, one answer; raises NoAnswer."""
@@ -150,6 +156,12 @@ class Transport:
         except (HTTPError, OSError) as error:
             raise _no_answer(url, error) from error
         return Answer(url, response)
+
+    def after_fork(self) -> None:
+        """Have connections of this process's own."""
+        self._parents = self._pools  # not closed, nor given up, which would warn
+        self._pools = {}
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """End every kept connection. The transport may be used again afterwards."""

@@ -14,6 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from pytest_registry.clients.challenge import Challenge, parse_challenges
+from pytest_registry.clients.forks import begin_anew_in_children
 from pytest_registry.errors import AuthenticationFailed, Unsupported
 from pytest_registry.security.credentials import Credentials
 
@@ -46,8 +47,14 @@ class RegistrySession(requests.Session):
         self._credentials = credentials
         # Not `auth`, which requests would send to hosts that an absolute address names.
         self._login = _AsAsked(self, credentials)
-        self.mount("http://", HTTPAdapter(pool_maxsize=16))
-        self.mount("https://", HTTPAdapter(pool_maxsize=16))
+        self._parents: object = None
+        self._begin_anew()
+        begin_anew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Have connections of this process's own."""
+        self._parents = dict(self.adapters)  # not closed, nor given up, which would warn
+        self._begin_anew()
 
     def request(  # type: ignore[override]
         self, method: str, url: str, *args: Any, **kwargs: Any
@@ -87,6 +94,10 @@ class RegistrySession(requests.Session):
         answer = super().request("GET", realm, params=query, headers=headers, timeout=TIMEOUT)
         return f"Bearer {answer.json()['token']}" if answer.ok else None
 
+    def _begin_anew(self) -> None:
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, HTTPAdapter(pool_maxsize=16))
+
 
 class _AsAsked(requests.auth.AuthBase):
     """Answers the registry's challenges (RFC 9110, section 11)."""
@@ -112,6 +123,7 @@ class _AsAsked(requests.auth.AuthBase):
             return response
         response.content  # noqa: B018 - read to its end, so that the connection is free
         response.close()
+        _rewind(response.request)
         again = response.request.copy()
         again.headers["Authorization"] = header
         answer = response.connection.send(again, **kwargs)
@@ -126,6 +138,23 @@ class _AsAsked(requests.auth.AuthBase):
             return None
         self._basic = True
         return self._credentials.basic
+
+
+def _rewind(request: requests.PreparedRequest) -> None:
+    """Have the body ready to be sent once more; raises Unsupported where that cannot be."""
+    body: Any = request.body
+    if body is None or isinstance(body, (bytes, str)):
+        return
+    try:
+        body.seek(request._body_position)
+    except (AttributeError, TypeError, ValueError, OSError) as error:
+        raise Unsupported(
+            f"send the body of {request.method} {urlsplit(request.url or '').path} again",
+            "the registry asked for a login first, and the body can be read only once",
+            "give bytes or a file that can seek, or with the request an Authorization header:"
+            " the token is registry.http.token(SCOPE)",
+            section="body-once",
+        ) from error
 
 
 def _challenges(response: requests.Response) -> list[str]:

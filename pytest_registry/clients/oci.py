@@ -197,7 +197,8 @@ class OciClient:
         blob = Descriptor(media_type, name, size)
         destination = RepositoryDestination(self._session, repository)
         if not destination.has(blob):
-            body = Body(size, lambda: blocks_of(open_content()))
+            asked = f"push blob {name} to {self.host}/{repository}"
+            body = Body(size, lambda: blobs.sized(blocks_of(open_content()), size, asked))
             blobs.upload(self._session, repository, name, body)
         return blob
 
@@ -219,7 +220,8 @@ class OciClient:
         name, digest = self._named(repository, digest)
         if content is None:
             return blobs.mount(self._session, name, digest, from_repository, None)
-        body = Body(size, lambda: blocks_of(content()))
+        asked = f"push blob {digest} to {self.host}/{name}"
+        body = Body(size, lambda: blobs.sized(blocks_of(content()), size, asked))
         return blobs.mount(self._session, name, digest, from_repository, lambda: body)
 
     def delete_blob(self, repository: str, digest: str) -> None:

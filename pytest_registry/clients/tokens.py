@@ -17,6 +17,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 from pytest_registry.clients.challenge import Challenge, merge_scopes
 from pytest_registry.clients.failures import failure, no_answer
+from pytest_registry.clients.forks import begin_anew_in_children
 from pytest_registry.clients.http import Answer, Body, NoAnswer, is_loopback
 from pytest_registry.clients.user_login import TOKEN_USER
 from pytest_registry.errors import AuthenticationFailed, ProtocolError
@@ -73,6 +74,11 @@ class Authorizer:
         self._challenge: Challenge | None = None
         self._tokens: dict[Scopes, Token] = {}
         self._wider: dict[Scopes, Scopes] = {}
+        self.after_fork()
+        begin_anew_in_children(self)
+
+    def after_fork(self) -> None:
+        """Have a lock of this process's own."""
         # Held while a token is fetched: threads that need the same one ask only once.
         self._lock = threading.RLock()
 

@@ -1,7 +1,8 @@
 """Images in a container engine: pushed to the run's registry, and pulled from it into the engine.
 
 Workers share the engine's tags: a lock file for each keeps one process from removing what another
-one is about to use.
+one is about to use. It is taken with a slot in hand, never the other way round: a test may hold a
+slot of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_registry.security.locks import locked
 
@@ -27,13 +28,13 @@ def push_local(engine: LoggedInClient, source: str, reference: str, locks: Path)
 
     Raises PushError, AuthenticationFailed; the tag goes in any case, but for one that was there.
     """
-    from pytest_registry.clients.docker_sdk import has_image, tag
+    from pytest_registry.clients.docker_sdk import has_image, push, tag
 
-    with hold(reference, locks):
+    with engine.slot("push", reference), hold(reference, locks):
         was_there = has_image(engine, reference)
         tag(engine, source, reference)
         try:
-            engine.images.push(reference)
+            push(engine, reference, **engine.way_to(reference))
         finally:
             if not was_there:
                 forget(engine, reference)
@@ -46,20 +47,14 @@ def pull_local(engine: LoggedInClient, reference: str, locks: Path, *, fresh: bo
     Returns whether that is as fresh as was asked for. Raises PullError, ImageNotFound,
     AuthenticationFailed.
     """
-    with hold(reference, locks):
-        if fresh:
-            forget(engine, reference)
-        lines = pull_held(engine, reference)
-    said = {line.get("status") for line in lines}
-    return not fresh or (NOT_FETCHED not in said and not said.isdisjoint(FETCHED))
-
-
-def pull_held(engine: LoggedInClient, reference: str) -> list[dict[str, Any]]:
-    """Pull a reference that this process holds already; what the engine said, line by line."""
     from pytest_registry.clients.docker_sdk import pull
 
-    with engine.slot("pull", reference):
-        return pull(engine, reference, **engine.way_to(reference))
+    with engine.slot("pull", reference), hold(reference, locks):
+        if fresh:
+            forget(engine, reference)
+        lines = pull(engine, reference, **engine.way_to(reference))
+    said = {line.get("status") for line in lines}
+    return not fresh or (NOT_FETCHED not in said and not said.isdisjoint(FETCHED))
 
 
 def forget(engine: LoggedInClient, reference: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pytest_registry.images.source import Readable, blocks_of
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import OCI_INDEX
+from pytest_registry.security.locks import lock
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
@@ -96,9 +98,10 @@ class LayoutWriter:
         if self.tag is not None:
             entry = entry._replace(extra={"annotations": {REF_NAME: self.tag}})
         self._write(self.directory / LAYOUT_FILE, (json.dumps(LAYOUT).encode(),))
-        manifests = [*self._others(entry), entry.to_json()]
-        index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
-        self._write(self.directory / INDEX_FILE, (json.dumps(index, indent=2).encode(),))
+        with _alone_in(self.directory):
+            manifests = [*self._others(entry), entry.to_json()]
+            index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests}
+            self._write(self.directory / INDEX_FILE, (json.dumps(index, indent=2).encode(),))
         return entry
 
     def _others(self, entry: Descriptor) -> list[Any]:
@@ -132,3 +135,17 @@ class LayoutWriter:
             Path(temporary).unlink(missing_ok=True)
             raise
         return size
+
+
+@contextlib.contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """Have other pulls into the layout wait with their entries of its index.
+
+    They do not where a directory cannot be locked: on Windows, and on some network file systems.
+    """
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(directory, os.O_RDONLY)
+            held.callback(os.close, descriptor)
+            lock(descriptor)
+        yield

@@ -165,8 +165,10 @@ def _in_parallel(work: Callable[[Descriptor], None], items: list[Descriptor]) ->
         return
     with ThreadPoolExecutor(THREADS, thread_name_prefix="pytest-registry-blob") as threads:
         futures = [threads.submit(work, item) for item in items]
-        done, waiting = wait(futures, return_when=FIRST_EXCEPTION)
-        for future in waiting:
-            future.cancel()
+        try:
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        finally:  # for Ctrl-C too, which would else wait for all of them
+            for future in futures:
+                future.cancel()
         for future in done:
             future.result()

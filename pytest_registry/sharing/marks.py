@@ -8,10 +8,11 @@ from inspect import BoundArguments, signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_registry.contents import repository_of
 from pytest_registry.errors import OptionError
 from pytest_registry.images.image import Image
 from pytest_registry.limits.policy import LimitPolicy
-from pytest_registry.registry import Registry, repository_of
+from pytest_registry.registry import Registry
 from pytest_registry.sample import NGINX_REPOSITORY, Push
 from pytest_registry.sharing.member import Member
 from pytest_registry.sharing.once import SAMPLE

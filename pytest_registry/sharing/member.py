@@ -114,6 +114,8 @@ class Member:
     def begin_test(self) -> None:
         """Have what comes from now on belong to another test."""
         self.current = Current(self.current.worker)
+        for _, registry in self.registries.values():
+            registry.rest()
 
     def once(self, registry: Registry, name: str, make: Callable[[], Image]) -> Image:
         """An image that is made once in a registry, by whichever process of its run comes first."""

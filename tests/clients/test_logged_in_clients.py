@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from pytest_registry.errors import (
 )
 from pytest_registry.images.image import Image
 from pytest_registry.limits.policy import Operation, Unlimited
+from pytest_registry.oci.names import digest_of
 
 Factory = Callable[..., Registry]
 
@@ -42,6 +44,37 @@ def test_the_session_is_logged_in_and_trusts_the_registry(registry_by: Registry)
     assert registry_by.http.get("/v2/_catalog").json() == {"repositories": ["a"]}
     assert registry_by.http.post("/v2/a/blobs/uploads/", data=b"").status_code == 202
     assert registry_by.http.get(f"{registry_by.url}/v2/b/tags/list").status_code == 404
+
+
+def test_a_file_is_sent_whole_after_the_login(registry_by: Registry) -> None:
+    login = registry_by.logged_in(registry_by.credentials).http
+    place = registry_by.http.post("/v2/files/blobs/uploads/").headers["Location"]
+    content = b"not from its beginning"
+    file = io.BytesIO(content)
+    file.seek(4)
+    answer = login.put(f"{place}?digest={digest_of(content[4:])}", data=file)
+    assert answer.status_code == 201
+    assert registry_by.blob("files", digest_of(content[4:])) == content[4:]
+
+
+def test_a_body_that_can_be_read_only_once_says_so(registry_by: Registry) -> None:
+    if registry_by.endpoint.auth == "none":
+        return
+    login = registry_by.logged_in(registry_by.credentials).http
+    place = registry_by.http.post("/v2/files/blobs/uploads/").headers["Location"]
+    with pytest.raises(Unsupported, match=r"only once(.|\n)*can seek"):
+        login.patch(place, data=iter([b"one", b"two"]))
+
+
+def test_further_logins_keep_nothing_open_between_tests(registry_by: Registry) -> None:
+    reader = registry_by.logged_in(registry_by.credentials)
+    assert reader.http.get("/v2/").ok
+    assert reader.client.repositories() == registry_by.client.repositories()
+    kept = reader.client._session._transport
+    assert kept._pools
+    registry_by.rest()
+    assert not kept._pools
+    assert reader.client.repositories() == registry_by.client.repositories()
 
 
 def test_the_session_gets_the_refusal_of_a_wrong_login(registry_by: Registry) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,17 +20,16 @@ from pytest_registry.errors import (
     PullError,
     TransferError,
 )
-from pytest_registry.images.layout_writer import LayoutWriter
+from pytest_registry.images import transfer as transfers
+from pytest_registry.images.layout_writer import REF_NAME, LayoutWriter
 from pytest_registry.images.platform import OnePlatform, Platform
 from pytest_registry.images.source import BlockReader, StoredImage
 from pytest_registry.images.sources import archived_image, resolve
 from pytest_registry.images.synthetic import synthetic_image
 from pytest_registry.images.transfer import transfer
 from pytest_registry.images.upstream import RegistryImage
+from pytest_registry.oci.descriptor import Descriptor
 from tests.images.conftest import layout_of, tar_of
-
-if TYPE_CHECKING:
-    pass
 
 BOTH = ("linux/amd64", "linux/arm64")
 
@@ -117,6 +118,21 @@ def test_a_pull_that_fails_leaves_no_half_files(tmp_path: Path) -> None:
 
 
 # What users write -------------------------------------------------------------------------------
+
+
+def test_pulls_into_one_layout_at_the_same_time_are_all_listed(tmp_path: Path) -> None:
+    tags = [f"tag-{number}" for number in range(16)]
+    together = threading.Barrier(len(tags))
+
+    def enter(tag: str) -> None:
+        together.wait()
+        for _ in range(5):
+            LayoutWriter(tmp_path, tag).finish(synthetic_image().root())
+
+    with ThreadPoolExecutor(len(tags)) as threads:
+        list(threads.map(enter, tags))
+    listed = json.loads((tmp_path / "index.json").read_bytes())["manifests"]
+    assert sorted(each["annotations"][REF_NAME] for each in listed) == sorted(tags)
 
 
 @pytest.fixture
@@ -219,3 +235,26 @@ def test_indexes_within_indexes_come_to_an_end(tmp_path: Path) -> None:
     with pytest.raises(TransferError, match="deep"):
         transfer(endless, LayoutWriter(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+# Moving -----------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_waits_for_no_blob_that_has_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = list(synthetic_image(layers=40).root().layers)
+    begun: list[Descriptor] = []
+    interrupted = threading.Event()
+
+    def wait(*_: object, **__: object) -> None:
+        interrupted.set()
+        raise KeyboardInterrupt
+
+    def move(layer: Descriptor) -> None:
+        begun.append(layer)
+        interrupted.wait(30)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(transfers, "wait", wait)
+    with pytest.raises(KeyboardInterrupt):
+        transfers._in_parallel(move, layers)
+    assert len(begun) < len(layers)
