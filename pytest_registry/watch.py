@@ -21,16 +21,38 @@ if TYPE_CHECKING:
     from pytest_registry.report.traffic import LoggedRequest
 
 
+LATE = 0.05
+"""Seconds within which a request is written down after its end."""
+
+_logs: set[Path] = set()
+"""The logs of requests of the registries that this process knows."""
+
+
+def _sizes() -> dict[Path, int]:
+    return {log: _size(log) for log in tuple(_logs)}
+
+
+def _size(log: Path) -> int:
+    """The bytes in a log; 0 where it is not there yet, or not any more."""
+    try:
+        return log.stat().st_size
+    except OSError:
+        return 0
+
+
 @dataclass(slots=True)
 class Current:
     """The test that runs now in this process: since when (epoch), in which namespace.
 
-    `worker` is its xdist worker, empty in a run without workers.
+    `worker` is its xdist worker, empty in a run without workers. `logged` is how long each log of
+    requests was when it began, or when the log's registry became known in it: the time alone does
+    not tell what came later, as the clock may be set back.
     """
 
     worker: str = ""
     started: float = field(default_factory=time.time)
     namespace: str = ""
+    logged: dict[Path, int] = field(default_factory=_sizes)
 
 
 class Watch:
@@ -51,7 +73,10 @@ class Watch:
         self._current = current
         self._limits = limits
         self._find_end = find_end
-        self._position = 0
+        self._log = Path(endpoint.request_log) if endpoint.request_log else None
+        if self._log is not None:
+            _logs.add(self._log)
+            current().logged.setdefault(self._log, _size(self._log))
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -62,7 +87,7 @@ class Watch:
     @property
     def is_possible(self) -> bool:
         """Whether a gate of ours stands before the registry."""
-        return self._endpoint.request_log is not None
+        return self._log is not None
 
     @contextlib.contextmanager
     def faults(self, faults: tuple[Fault, ...], everywhere: bool) -> Iterator[list[ActiveFault]]:
@@ -93,27 +118,14 @@ class Watch:
         """What reached the registry in the test that runs now; raises Unsupported."""
         from pytest_registry.report.requests import Requests
 
-        if not self.is_possible:
+        if self._log is None:
             raise self._unsupported("tell what reached the registry")
         scope = self._scope(everywhere=False)
         return Requests(
             self._shown(each)
-            for each in self._since_the_test_began()
+            for each in _since_the_test_began(self._log, self._current())
             if scope.holds(each.account, each.repository)
         )
-
-    def _since_the_test_began(self) -> Iterator[LoggedRequest]:
-        """The requests of every worker; what ended before the test is never read again."""
-        from pytest_registry.report.traffic import read_from
-
-        started = self._current().started
-        before = True
-        for position, each in read_from(Path(self._endpoint.request_log or ""), self._position):
-            before = before and each.ended < started
-            if before:
-                self._position = position
-            elif each.started >= started:
-                yield each
 
     def _gate(self, asked: str) -> RemoteGate:
         from pytest_registry.gate.remote import Reach, RemoteGate
@@ -161,6 +173,28 @@ class Watch:
             "its requests do not pass through anything of ours",
             "use --registry-engine=embedded, or put the gateway before it with --registry-gateway",
         )
+
+
+def _since_the_test_began(log: Path, test: Current) -> Iterator[LoggedRequest]:
+    """The requests of every worker, but for those that were under way when the test began.
+
+    One that was written down since, and ended before by its own account, came after the clock was
+    set back.
+    """
+    from pytest_registry.report.traffic import read_from
+
+    for _, each in read_from(log, _next_line(log, test.logged.get(log, 0))):
+        if each.started >= test.started or each.ended < test.started - LATE:
+            yield each
+
+
+def _next_line(log: Path, size: int) -> int:
+    """Where the next line began when a log had `size` bytes: one may have been half written."""
+    if size == 0 or not log.exists():
+        return 0
+    with log.open("rb") as file:
+        file.seek(size - 1)
+        return size - 1 + len(file.readline())
 
 
 def worker_account(endpoint: Endpoint, worker: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -15,7 +16,6 @@ from typing import Any
 import urllib3
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
-from testcontainers.core.waiting_utils import WaitStrategy, WaitStrategyTarget
 
 from pytest_registry.clients import ssh
 from pytest_registry.clients.docker_sdk import ENGINE_ERRORS, first_line
@@ -28,7 +28,11 @@ ANSWER_TIMEOUT = 5.0
 LAST_LINES = 5
 
 
-class Serving(WaitStrategy):  # type: ignore[misc] # followed as Any, see pyproject.toml
+_alone = threading.RLock()
+"""Held while testcontainers' settings or the environment are not what they were: by one thread."""
+
+
+class Serving:
     """Wait until a path answers 200, but no longer than its container runs.
 
     testcontainers' own asks once a second, goes on for two minutes after the container has ended,
@@ -37,11 +41,10 @@ class Serving(WaitStrategy):  # type: ignore[misc] # followed as Any, see pyproj
 
     def __init__(self, path: str, timeout: float) -> None:
         """Say what must answer, and within how many seconds."""
-        super().__init__()
         self._path = path
         self._timeout = timeout
 
-    def wait_until_ready(self, container: WaitStrategyTarget) -> None:
+    def wait_until_ready(self, container: WebContainer) -> None:
         """Return when it answers; raises StartError."""
         deadline = time.monotonic() + self._timeout
         pool = urllib3.PoolManager(retries=False, timeout=ANSWER_TIMEOUT)
@@ -124,19 +127,20 @@ class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, se
         name = reach.network or ("bridge" if own_container() else "")
         network = {"network": name} if name else {}
         self.with_kwargs(labels=dict(labels), **network)
-        self.waiting_for(Serving(path, timeout))
+        self._serving = Serving(path, timeout)
 
     def start(self) -> WebContainer:
         """Start, and wait until it answers; raises StartError, and removes it where it does not."""
-        with _settings(ryuk_disabled=True):
-            try:
+        try:
+            with _settings(ryuk_disabled=True):
                 super().start()
-            except ENGINE_ERRORS as error:
-                self.stop()
-                raise _not_started(self.image, error) from error
-            except BaseException:
-                self.stop()
-                raise
+            self._serving.wait_until_ready(self)  # not in there: it takes time, and others wait
+        except ENGINE_ERRORS as error:
+            self.stop()
+            raise _not_started(self.image, error) from error
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     @property
@@ -161,25 +165,27 @@ class WebContainer(DockerContainer):  # type: ignore[misc] # followed as Any, se
 @contextlib.contextmanager
 def _environment_kept() -> Iterator[None]:
     """Undo that testcontainers writes DOCKER_HOST into this process's environment."""
-    before = os.environ.get("DOCKER_HOST")
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop("DOCKER_HOST", None)
-        else:
-            os.environ["DOCKER_HOST"] = before
+    with _alone:
+        before = os.environ.get("DOCKER_HOST")
+        try:
+            yield
+        finally:
+            if before is None:
+                os.environ.pop("DOCKER_HOST", None)
+            else:
+                os.environ["DOCKER_HOST"] = before
 
 
 @contextlib.contextmanager
 def _settings(**changes: object) -> Iterator[None]:
     """Give testcontainers other settings than the user's, and leave it as it was found."""
     settings: Any = testcontainers_config
-    before = {name: getattr(settings, name, None) for name in changes}
-    for name, value in changes.items():
-        setattr(settings, name, value)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
+    with _alone:
+        before = {name: getattr(settings, name, None) for name in changes}
+        for name, value in changes.items():
             setattr(settings, name, value)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(settings, name, value)

@@ -249,9 +249,13 @@ class ContainerEngine:
 
 
 def _copy_output(socket: Any, log: Path) -> None:
-    """Append what the container writes to `log`, until its output ends."""
+    """Append what the container writes to `log`, until its output ends.
+
+    What a full disk does not take is lost; to end for it would let go of the lease.
+    """
     from docker.utils.socket import frames_iter
 
     with socket, log.open("ab", buffering=0) as file, suppress(OSError):
         for _, chunk in frames_iter(socket, tty=False):
-            file.write(chunk)
+            with suppress(OSError):
+                file.write(chunk)

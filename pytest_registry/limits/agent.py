@@ -121,10 +121,11 @@ class Agent:
 
     def _start(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(
+            thread = threading.Thread(
                 target=self._beat_on, name="pytest-registry limits", daemon=True
             )
-            self._thread.start()
+            thread.start()
+            self._thread = thread  # only now: where it could not start, the next one tries again
 
     def _beat_on(self) -> None:
         while self._is_needed():
@@ -170,9 +171,9 @@ class Agent:
                 if not mine and not left:
                     continue
                 count = (mine or left)[0].count
+                asked = clock()  # before their state is read: see `RedisClaim.note_renewed`
                 entries = [each.entry() for each in mine]
                 entries += [Entry("gone", each.id, "", "") for each in left]
-                asked = clock()
                 answer = self._leases.tell(kind, count, entries)
                 self.expect(answer)
                 for claim, state in zip(mine, answer.states, strict=True):

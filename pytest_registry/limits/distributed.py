@@ -92,6 +92,7 @@ class RedisClaim:
         self._came = ""
         self._patience = LATEST
         self._until: float | None = None
+        self._granted = 0.0
         self._lost = ""
         self._since = time.time()
         self.kind = kind
@@ -114,6 +115,7 @@ class RedisClaim:
             return False
         self._slots.warn(self.kind, self.count, answer)
         self.note(answer.states[0], asked)
+        self._granted = clock()
         self._agent.expect(answer)
         self._patience = min(LATEST, answer.event + 0.001)
         return self._has_it()
@@ -165,11 +167,16 @@ class RedisClaim:
             self._lost = "Redis gave its slot to somebody else"
 
     def note_renewed(self, state: tuple[str, str], asked: float) -> None:
-        """The same after a renewal: a waiter is only told to ask, as its time counts from then."""
-        if self._until is not None:
+        """The same after a renewal: a waiter is only told to ask, as its time counts from then.
+
+        What was asked before the newest grant was asked for one that still waited: its answer says
+        nothing of the slot.
+        """
+        if self._until is None:
+            if state[0] == "held":
+                self.wake()
+        elif asked >= self._granted:
             self.note(state, asked)
-        elif state[0] == "held":
-            self.wake()
 
     def _has_it(self) -> bool:
         """Whether the slot may be used now.

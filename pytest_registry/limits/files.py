@@ -21,6 +21,7 @@ from pytest_registry.limits.descriptors import Descriptors
 from pytest_registry.limits.directory import LimitWarning, no_real_locks
 from pytest_registry.limits.policy import Kind
 from pytest_registry.limits.slots import Event, Holder
+from pytest_registry.security.files import cannot_write
 
 TICK = 0.2
 """Seconds after which a waiter looks again even if nothing hung up."""
@@ -105,7 +106,7 @@ class SlotFiles:
             self._held[index] = owner
             self._check_linked(lock)
             open_writer(self._descriptors, owner, self._pipes[index])
-            os.pwrite(lock, holder.to_line(time.time())[:_LINE], 0)
+            _write(lock, holder.to_line(time.time())[:_LINE], self._directory)
         except BaseException:
             # An interrupt may come after any step, also between taking the lock and noting it.
             fcntl.flock(lock, fcntl.LOCK_UN)
@@ -187,11 +188,23 @@ def agreed_count(directory: Path, count: int, descriptors: Descriptors) -> int:
 def _write_if_unused(directory: Path, record: int, count: int) -> None:
     try:
         fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.pwrite(record, f"{count}\n".encode().ljust(20), 0)
     except BlockingIOError:
         return
     except OSError as error:
         raise no_real_locks(directory, error) from error
+    try:
+        _write(record, f"{count}\n".encode().ljust(20), directory)
+    except BaseException:
+        fcntl.flock(record, fcntl.LOCK_UN)  # others wait for who is writing
+        raise
+
+
+def _write(descriptor: int, content: bytes, directory: Path) -> None:
+    """Write to the beginning of a file in `directory`; raises StateError."""
+    try:
+        os.pwrite(descriptor, content, 0)
+    except OSError as error:
+        raise cannot_write("use the registry's limits", directory, error) from error
 
 
 def open_reader(descriptors: Descriptors, owner: object, pipe: str) -> int:

@@ -10,12 +10,14 @@ import os
 import time
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_registry.limits.descriptors import Descriptors
 from pytest_registry.limits.directory import LimitWarning, no_real_locks, private_directory
 from pytest_registry.limits.policy import Kind
 from pytest_registry.limits.slots import UNKNOWN_HOLDER, Event, Holder
+from pytest_registry.security.files import cannot_write
 
 INTERVAL = 0.05
 """Seconds between two looks of one waiter."""
@@ -72,7 +74,8 @@ class PolledClaim:
         """Give back the slot; nothing in a child that was forked since."""
         if self._lock is None or self._generation != self._descriptors.generation:
             return
-        _write(_described_by(self._path), b"", os.O_TRUNC)
+        with suppress(OSError):  # the slot's next holder describes itself anyway
+            _write(_described_by(self._path), b"", os.O_TRUNC)
         self._descriptors.close_all(self)
         self._lock = None
 
@@ -86,25 +89,35 @@ class PolledClaim:
         return [Holder.from_line(line) for line in lines if line.endswith(b"\n")]
 
     def _take(self, path: Path) -> bool:
-        from filelock import lock_descriptor
-
         lock = self._descriptors.open(self, str(path), os.O_RDWR | os.O_CREAT | _BINARY)
         try:
-            if lock_descriptor(lock, blocking=False):
+            if _try_lock(lock, path):
                 # Beside the lock, because Windows lets nobody read what is locked.
                 _write(_described_by(path), self._holder.to_line(time.time()), os.O_TRUNC)
                 self._lock, self._path = lock, path
                 return True
         except OSError as error:
-            raise no_real_locks(path.parent, error) from error
+            raise cannot_write("use the registry's limits", path.parent, error) from error
         finally:
             if self._lock is None:
                 self._descriptors.close(self, lock)
         return False
 
 
+def _try_lock(lock: int, path: Path) -> bool:
+    from filelock import lock_descriptor
+
+    try:
+        return bool(lock_descriptor(lock, blocking=False))
+    except OSError as error:
+        raise no_real_locks(path.parent, error) from error
+
+
 def _recorded_count(directory: Path, count: int) -> int:
-    """The count that the first user of `directory` recorded; warns where it is not `count`."""
+    """The count that the first user of `directory` recorded; warns where it is not `count`.
+
+    Raises StateError.
+    """
     record = directory / "limit"
     try:
         _write(record, f"{count}\n".encode(), os.O_EXCL)
@@ -118,6 +131,8 @@ def _recorded_count(directory: Path, count: int) -> int:
                 stacklevel=2,
             )
         return recorded
+    except OSError as error:
+        raise cannot_write("use the registry's limits", directory, error) from error
     return count
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pytest_registry.errors import RegistryError, SlotLost, SlotTimeout
+from pytest_registry.errors import RegistryError, SlotLost, SlotTimeout, StateError
 from pytest_registry.limits.descriptors import Descriptors
 from pytest_registry.limits.lane import Lane
 from pytest_registry.limits.policy import KINDS, Kind, LimitPolicy
@@ -214,6 +214,7 @@ class Turn:
         outcome: Outcome,
         error: BaseException | None,
     ) -> None:
+        """Append to the log; raises StateError, unless it would take the place of `error`."""
         if self._setting.log is None:
             return
         record = OperationRecord(
@@ -229,7 +230,11 @@ class Turn:
             outcome=outcome,
             error="" if error is None else _told(error),
         )
-        append(self._setting.log, record)
+        try:
+            append(self._setting.log, record)
+        except StateError:
+            if error is None:
+                raise
 
     def _what(self) -> str:
         count = self._setting.effective(self._kind)

@@ -90,10 +90,11 @@ async def pause_async(event: Event) -> None:
 
     timer = loop.call_later(event.seconds, wake)
     # Copies, because two tasks may watch one pipe and a loop keeps one reader per number.
-    copies = [os.dup(descriptor) for descriptor in event.descriptors]
+    copies: list[int] = []
     try:
-        for copy in copies:
-            loop.add_reader(copy, wake)
+        for descriptor in event.descriptors:
+            copies.append(os.dup(descriptor))
+            loop.add_reader(copies[-1], wake)
         await over
     finally:
         timer.cancel()

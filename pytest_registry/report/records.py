@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def append(log: Path, record: OperationRecord) -> None:
     try:
         descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, line.encode())
+            _write(descriptor, line.encode(), log)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -70,10 +71,31 @@ def append(log: Path, record: OperationRecord) -> None:
         ) from error
 
 
+def _write(descriptor: int, line: bytes, log: Path) -> None:
+    """Append a line; raises OSError where the disk takes half of it, which is ended then."""
+    written = os.write(descriptor, line)
+    if written < len(line):
+        if written:
+            _end_line(log, os.lseek(descriptor, 0, os.SEEK_CUR) - 1)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _end_line(log: Path, last: int) -> None:
+    """Put the end of a line at the position of half a line's last byte.
+
+    It is not taken back, as another process may have appended since. That byte is ours in any case,
+    and has its room on the full disk.
+    """
+    with log.open("r+b") as file:
+        file.seek(last)
+        file.write(b"\n")
+
+
 def read(log: Path) -> Iterator[OperationRecord]:
     """The log's operations, in the order of their ends; nothing if there is no log.
 
-    Other events are passed over, and so is a line that somebody was killed in the middle of.
+    Other events are passed over, and so is a line that somebody was killed in the middle of, or the
+    disk had no room for.
     """
     try:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()

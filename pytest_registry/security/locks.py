@@ -29,10 +29,16 @@ def locked(path: Path) -> Iterator[None]:
     Raises FileNotFoundError where its directory is gone: one that was cleaned up must not come
     back, hence no filelock here, which would make it again.
     """
-    descriptor = open_lock(path, make=True)
+    descriptor, owner = open_lock(path, make=True), os.getpid()
     try:
         lock(descriptor)
-        yield
+        try:
+            yield
+        finally:
+            # Closing does not let go where a thread forked meanwhile: the child has a copy. And a
+            # child that was forked in here must not let go of its parent's lock.
+            if os.getpid() == owner:
+                unlock(descriptor)
     finally:
         os.close(descriptor)
 

@@ -31,9 +31,9 @@ def noting(run: Run) -> Callable[[str], None]:
 
     def note(repository: str) -> None:
         if repository not in known:
-            known.add(repository)
             with run.repositories.open("a", encoding="utf-8") as file:
                 file.write(f"{repository}\n")
+            known.add(repository)  # only now: what could not be written is written when used again
 
     return note
 
@@ -49,7 +49,8 @@ def try_features(run: Run, endpoint: Endpoint, say: Say) -> None:
     namespace = Namespace(endpoint.prefix, noting(run))
     limits = own_limits(run, endpoint, say)
     with (
-        connect(endpoint.url, endpoint.credentials, namespace) as client,
+        # Not through our gateway, where it would count among the requests of a test.
+        connect(endpoint.origin, endpoint.credentials, namespace) as client,
         limits.pull(FEATURES),
         limits.push(FEATURES),
         telling_of_no_login(endpoint.host, endpoint.credentials),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import urllib.request
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,32 @@ def test_a_container_answers_where_it_says_and_leaves_settings_and_environment_a
     assert ours(engine) == []
     assert dict(os.environ) == before
     assert {name: getattr(testcontainers_config, name) for name in settings} == settings
+
+
+def test_two_threads_that_start_containers_leave_settings_and_environment_as_they_were(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from testcontainers.core.config import testcontainers_config
+
+    from pytest_registry.clients.containers import _environment_kept, _settings
+
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    inside, first_is_over = threading.Event(), threading.Event()
+
+    def second() -> None:
+        with _environment_kept(), _settings(ryuk_disabled=True):
+            inside.set()
+            first_is_over.wait(20)
+
+    thread = threading.Thread(target=second)
+    with _environment_kept(), _settings(ryuk_disabled=True):
+        os.environ["DOCKER_HOST"] = "tcp://127.0.0.1:1"
+        thread.start()
+        inside.wait(0.2)
+    first_is_over.set()
+    thread.join()
+    assert testcontainers_config.ryuk_disabled is settings["ryuk_disabled"]
+    assert "DOCKER_HOST" not in os.environ
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,10 @@ import pytest
 from pytest_registry.errors import SlotLost, SlotTimeout, StateError
 from pytest_registry.limits.directory import LimitWarning
 from pytest_registry.limits.distributed import RedisSlots
-from pytest_registry.limits.leases import Answer, Entry, Leases
+from pytest_registry.limits.leases import Answer, Entry, Leases, clock
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
+from pytest_registry.limits.slots import UNKNOWN_HOLDER
 from tests.distributed.conftest import served_in_turn, until_waiting
 from tests.distributed.conftest import waited_elsewhere as elsewhere
 
@@ -332,3 +333,34 @@ def test_a_forked_child_gives_nothing_back_and_can_ask_for_itself(
     assert len(limits.holders("pull")) == 1
     turn.__exit__(None, None, None)
     assert not limits.holders("pull")
+
+
+def test_a_renewals_answer_that_is_older_than_the_grant_takes_no_slot_away(
+    redis_server: RedisServer,
+) -> None:
+    claim = RedisSlots(redis_server.url, REGISTRY, LEASE).claim("pull", 1, UNKNOWN_HOLDER)
+    before = clock()
+    assert claim.attempt()
+    claim.note_renewed(("waiting", "1"), before)
+    assert claim.trouble() == ""
+    claim.note_renewed(("waiting", "1"), clock())
+    assert claim.trouble() == "Redis gave its slot to somebody else"
+    claim.release()
+
+
+def test_leases_are_renewed_though_the_thread_could_not_start_at_first(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    slots = RedisSlots(redis_server.url, REGISTRY, LEASE)
+    limits = Limits(slots, LimitPolicy(pull=1))
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError, match="new thread"):
+            limits.pull().__enter__()
+    with limits.pull():
+        thread = slots._own_agent()._thread
+        assert thread is not None
+        assert thread.is_alive()

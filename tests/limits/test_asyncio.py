@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ from pytest_registry.limits.directory import file_slots
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.limits.polled import PolledSlots
-from pytest_registry.limits.slots import Slots
+from pytest_registry.limits.slots import Event, Slots
+from pytest_registry.limits.waiting import pause_async
 
 
 def limits_of(slots: Slots, pull: int = 1, timeout: float = 20) -> Limits:
@@ -175,3 +178,25 @@ def test_limits_decorate_coroutine_functions(base: Path) -> None:
 
     assert asyncio.run(push()) == 1
     assert asyncio.iscoroutinefunction(push)
+
+
+def test_a_task_that_may_open_no_more_files_leaves_none_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends = os.pipe()
+    copies: list[int] = []
+    dup = os.dup
+
+    def one_copy(descriptor: int) -> int:
+        if copies:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        copies.append(dup(descriptor))
+        return copies[-1]
+
+    monkeypatch.setattr(os, "dup", one_copy)
+    with pytest.raises(OSError, match="Too many open files"):
+        asyncio.run(pause_async(Event(ends, 20)))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(copies[0])
+    for end in ends:
+        os.close(end)

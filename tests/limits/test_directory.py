@@ -18,6 +18,7 @@ from pytest_registry.limits.directory import (
     private_directory,
     registry_directory,
 )
+from pytest_registry.limits.polled import PolledSlots
 from pytest_registry.limits.ring import RingSlots
 from pytest_registry.limits.slots import Holder, Slots
 
@@ -105,6 +106,50 @@ def test_a_file_system_without_locks_is_an_error_and_no_soft_lock(
     monkeypatch.setattr(fcntl, "flock", no_lock)
     with pytest.raises(StateError, match="no working locks"):
         file_slots("localhost:5000", base).claim("pull", 1, HOLDER)
+
+
+def full(*_: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_told_as_such_by_who_first_uses_the_limits(
+    base: Path, slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "pwrite", full)
+        disk.setattr(os, "write", full)
+        with pytest.raises(StateError, match="No space left on device in /"):
+            slots.claim("pull", 1, HOLDER)
+    (record,) = base.rglob("limit")
+    with record.open("rb") as file:  # or others would wait for the one that could not write
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_full_disk_is_told_as_such_by_who_takes_a_slot_and_keeps_none(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = slots.claim("pull", 1, HOLDER)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "pwrite", full)
+        disk.setattr(os, "write", full)
+        with pytest.raises(StateError, match="No space left on device in /"):
+            claim.attempt()
+    claim.release()
+    other = slots.claim("pull", 1, HOLDER)
+    assert other.attempt()
+    other.release()
+
+
+def test_a_polled_slot_is_given_back_though_its_description_cannot_be_changed(base: Path) -> None:
+    slots = PolledSlots(base)
+    claim, waiting = (slots.claim("pull", 1, HOLDER) for _ in range(2))
+    assert (claim.attempt(), waiting.attempt()) == (True, False)
+    (base / "pull" / "slot-000.json").unlink()
+    (base / "pull" / "slot-000.json").mkdir()  # which cannot be written to
+    claim.release()
+    (base / "pull" / "slot-000.json").rmdir()
+    assert waiting.attempt()
+    waiting.release()
 
 
 def test_another_number_of_slots_warns_and_the_first_stays(base: Path) -> None:

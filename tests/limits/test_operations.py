@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_registry.errors import OptionError, PullError, RegistryError, SlotTimeout
-from pytest_registry.limits import waiting
+from pytest_registry.errors import OptionError, PullError, RegistryError, SlotTimeout, StateError
+from pytest_registry.limits import turn, waiting
 from pytest_registry.limits.directory import file_slots
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import Kind, LimitPolicy, OperationLimits
@@ -305,6 +305,24 @@ def test_each_operation_leaves_one_record(base: Path) -> None:
     assert (foreign.outcome, foreign.error) == ("failed", "ValueError")
     assert (late.outcome, late.duration) == ("timeout", 0.0)
     assert late.waited >= 0.1
+
+
+def test_a_record_that_cannot_be_written_is_told_unless_something_else_is(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots, policy = file_slots("localhost:5000", base), LimitPolicy(pull=1)
+    limits = Limits(slots, policy, log=base / "missing" / "events")
+    with pytest.raises(StateError, match="append to the event log"), limits.pull():
+        pass
+    with pytest.raises(ValueError, match="the body's own"), limits.pull():
+        raise ValueError("the body's own")
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(turn, "pause", interrupt)
+    with held_elsewhere(Limits(slots, policy)), pytest.raises(KeyboardInterrupt):
+        limits.pull().__enter__()
 
 
 def test_importing_limits_costs_no_lock_library() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from pathlib import Path
 
@@ -56,6 +57,29 @@ def test_other_events_and_half_lines_are_passed_over(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="append to the event log"):
         append(tmp_path / "missing" / "events", RECORD)
+
+
+def test_half_a_line_that_a_full_disk_took_is_told_and_takes_no_other_record_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "events"
+    others = dataclasses.replace(RECORD, worker="gw1")
+    append(tmp_path / "others", others)
+    write = os.write
+
+    def write_half(descriptor: int, line: bytes) -> int:
+        written = write(descriptor, line[: len(line) // 2])
+        with log.open("ab") as file:  # another process finds room again before we do
+            file.write((tmp_path / "others").read_bytes())
+        return written
+
+    append(log, RECORD)
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", write_half)
+        with pytest.raises(StateError, match="No space left on device"):
+            append(log, RECORD)
+    append(log, RECORD)
+    assert list(read(log)) == [RECORD, others, RECORD]
 
 
 def test_lines_of_many_writers_do_not_mix(tmp_path: Path) -> None:
