@@ -91,16 +91,8 @@ class Registry(Assertions, Watched):
         from pytest_registry.clients.docker_sdk import LoggedInClient
         from pytest_registry.clients.engine_reach import out_of_reach
 
+        self._check_certificates()
         host = self._endpoint.daemon_host
-        if self._endpoint.tls == "mutual":
-            raise EngineUnavailable(
-                f"use a container engine with {host}",
-                "the registry wants certificates of its clients, and an engine shows none to a"
-                " registry on a loopback address",
-                "use registry.client, or podman, buildah or skopeo with"
-                f" --cert-dir={self.certificate_directory}; or --registry-tls=on",
-                section="client-certificates",
-            )
         if not host:
             raise out_of_reach(self.host)
         self._around.note_engine_use()
@@ -111,9 +103,10 @@ class Registry(Assertions, Watched):
 
     @cached_property
     def docker_command(self) -> DockerCommand:
-        """The `docker` command, logged in to the registry; see `registry_docker_cli`."""
+        """The `docker` command, logged in; see `registry_docker_cli`. Raises EngineUnavailable."""
         from pytest_registry.clients.cli import DockerCommand
 
+        self._check_certificates()
         return DockerCommand(
             self._endpoint.daemon_host,
             CurrentLimits(self),
@@ -389,6 +382,12 @@ class Registry(Assertions, Watched):
             client = self._others.enter_context(OciClient.for_registry(registry))
             self._upstreams[registry] = client
         return self._upstreams[registry]
+
+    def _check_certificates(self) -> None:
+        if self._endpoint.tls == "mutual":
+            from pytest_registry.clients.engine_reach import shows_no_certificate
+
+            raise shows_no_certificate(self.host, self.certificate_directory)
 
     def _engine_has(self, name: str) -> bool:
         if not self.has_container_engine:

@@ -212,6 +212,7 @@ def _begin(session: Session, repository: str, digest: str) -> str:
         f"/v2/{repository}/blobs/uploads/{query}",
         (repository_scope(repository, "pull", "push"),),
         expect=(HTTPStatus.ACCEPTED,),
+        repeat=False,  # `upload` does, and for the whole of it
         missing=False,
     )
     return _location(session.order(request), request.asked)

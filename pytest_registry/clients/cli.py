@@ -99,11 +99,14 @@ class DockerCommand:
         self.outputs.append(output)
         if done.returncode != 0:
             said = (done.stderr or done.stdout).strip() or f"it ended with {done.returncode}"
-            fail(asked, said, kind)
+            fail(asked, said, kind, own=self._is_ours(arguments[-1]))
         return output
 
+    def _is_ours(self, reference: str) -> bool:
+        return reference.startswith(f"{self._host}/")
+
     def _slot(self, operation: str, reference: str) -> AbstractContextManager[object]:
-        if not reference.startswith(f"{self._host}/"):
+        if not self._is_ours(reference):
             return nullcontext()
         named = Reference.parse(reference)
         take = self._limits.push if operation == "push" else self._limits.pull

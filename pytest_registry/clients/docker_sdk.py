@@ -96,7 +96,8 @@ def pull(
     reference = Reference.parse(image)
     repository = f"{reference.registry}/{reference.repository}"
     options.setdefault("auth_config", _auth(credentials))
-    with _translated(f"pull {reference}", PullError):
+    own = credentials is not None
+    with _translated(f"pull {reference}", PullError, own=own):
         if by_podman:
             stream = podman.pull(client, str(reference), options["auth_config"])
         else:
@@ -105,7 +106,7 @@ def pull(
             )
         with shown(f"pull {reference}") as bar:
             lines = [line for line in told(stream, bar) if not line.get("progressDetail")]
-    _raise_errors(lines, f"pull {reference}", PullError)
+    _raise_errors(lines, f"pull {reference}", PullError, own=own)
     return lines
 
 
@@ -125,7 +126,8 @@ def push(
     reference = Reference.parse(image)
     repository = f"{reference.registry}/{reference.repository}"
     options.setdefault("auth_config", _auth(credentials))
-    with _translated(f"push {reference}", PushError):
+    own = credentials is not None
+    with _translated(f"push {reference}", PushError, own=own):
         if by_podman:
             stream = podman.push(client, repository, reference.target, options["auth_config"])
         else:
@@ -134,7 +136,7 @@ def push(
             )
         with shown(f"push {reference}") as bar:
             lines = list(told(stream, bar))
-    _raise_errors(lines, f"push {reference}", PushError)
+    _raise_errors(lines, f"push {reference}", PushError, own=own)
     return lines
 
 
@@ -305,11 +307,11 @@ def _no_engine(happened: str) -> EngineUnavailable:
 
 
 @contextmanager
-def _translated(asked: str, kind: type[RegistryError]) -> Iterator[None]:
+def _translated(asked: str, kind: type[RegistryError], *, own: bool = False) -> Iterator[None]:
     try:
         yield
     except ENGINE_ERRORS as error:
-        fail(asked, first_line(error), kind, _without_frames(error))
+        fail(asked, first_line(error), kind, _without_frames(error), own=own)
 
 
 def _without_frames(error: Exception) -> Exception:
@@ -322,12 +324,12 @@ def _without_frames(error: Exception) -> Exception:
 
 
 def _raise_errors(
-    lines: Iterable[Mapping[str, Any]], asked: str, kind: type[TransferError]
+    lines: Iterable[Mapping[str, Any]], asked: str, kind: type[TransferError], *, own: bool
 ) -> None:
     for line in lines:
         if "error" in line or "errorDetail" in line:
             detail = line.get("errorDetail") or {}
-            fail(asked, str(detail.get("message") or line.get("error")), kind, None)
+            fail(asked, str(detail.get("message") or line.get("error")), kind, own=own)
 
 
 class _Login(dict[str, str]):

@@ -17,9 +17,17 @@ COMMAND = "transfer-failed"
 
 
 def fail(
-    asked: str, happened: str, kind: type[RegistryError], cause: Exception | None = None
+    asked: str,
+    happened: str,
+    kind: type[RegistryError],
+    cause: Exception | None = None,
+    *,
+    own: bool = False,
 ) -> NoReturn:
-    """Raise our error for what the engine said; its texts are all that tells the causes apart."""
+    """Raise our error for what the engine said; its texts are all that tells the causes apart.
+
+    `own`: it speaks of the run's registry, which tells a missing right from a missing image.
+    """
     lowered = happened.lower()
     if "toomanyrequests" in lowered or "too many requests" in lowered:
         raise RateLimited(
@@ -28,11 +36,12 @@ def fail(
             "log in to that registry, use a mirror (--registry-upstream), or have the image in the"
             " engine before the run",
         ) from cause
-    if any(sign in lowered for sign in _MISSING):
+    is_refused = any(sign in lowered for sign in _REFUSED)
+    if any(sign in lowered for sign in _MISSING) and not (own and is_refused):
         raise ImageNotFound(
             asked, happened, "check the name and tag, and whether the image was pushed"
         ) from cause
-    if any(sign in lowered for sign in _REFUSED):
+    if is_refused:
         raise AuthenticationFailed(
             asked, happened, "check the credentials; those of the run are registry.credentials"
         ) from cause

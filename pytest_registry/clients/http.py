@@ -29,13 +29,17 @@ CONNECTIONS = 16
 
 
 class NoAnswer(Exception):
-    """No HTTP answer came. `sent` tells whether the server may have seen the request."""
+    """No HTTP answer came. `sent` tells whether the server may have seen the request.
 
-    def __init__(self, happened: str, remedy: str = "", *, sent: bool) -> None:
-        super().__init__(happened, remedy, sent)
+    `late`: it was waited for as long as one waits.
+    """
+
+    def __init__(self, happened: str, remedy: str = "", *, sent: bool, late: bool = False) -> None:
+        super().__init__(happened, remedy, sent, late)
         self.happened = happened
         self.remedy = remedy
         self.sent = sent
+        self.late = late
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,12 +266,27 @@ def reason(error: BaseException) -> str:
     return str(text)
 
 
+def _broke_off(error: Exception) -> bool:
+    """Whether a connection over TLS ended, and nothing was wrong with TLS."""
+    import ssl
+
+    return any(isinstance(each, ssl.SSLEOFError) for each in (error.__cause__, *error.args))
+
+
 def _no_answer(url: str, error: Exception) -> NoAnswer:
-    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError, SSLError
+    from urllib3.exceptions import (
+        ConnectTimeoutError,
+        NewConnectionError,
+        ProxyError,
+        ReadTimeoutError,
+        SSLError,
+    )
 
     parts = urlsplit(url)
     where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    if isinstance(error, SSLError):
+    if isinstance(error, ReadTimeoutError):
+        return NoAnswer(f"{where} did not answer in time ({reason(error)})", sent=True, late=True)
+    if isinstance(error, SSLError) and not _broke_off(error):
         remedy = "check that the address speaks TLS and that ca_file names the CA that signed it"
         return NoAnswer(f"TLS with {where} failed: {reason(error)}", remedy, sent=False)
     if isinstance(error, ProxyError):

@@ -15,8 +15,12 @@ from requests.adapters import HTTPAdapter
 
 from pytest_registry.clients.challenge import Challenge, parse_challenges
 from pytest_registry.clients.forks import begin_anew_in_children
-from pytest_registry.errors import AuthenticationFailed, Unsupported
+from pytest_registry.errors import AuthenticationFailed, ProtocolError, Unsupported
+from pytest_registry.security.certificates import system_authorities
 from pytest_registry.security.credentials import Credentials
+
+_REFUSALS = frozenset({400, 401, 403})
+"""What token servers answer to a wrong login."""
 
 TIMEOUT = 60.0
 """Seconds for connecting and for each read, unless a call says otherwise."""
@@ -41,7 +45,9 @@ class RegistrySession(requests.Session):
         super().__init__()
         self.base_url = base_url
         self.trust_env = False
-        self.verify = True if ca_file is None else str(ca_file)
+        # Not requests' own list: an authority of the user's own signs many a registry.
+        trusted = ca_file or system_authorities()
+        self.verify = True if trusted is None else str(trusted)
         if client_cert is not None:
             self.cert = (str(client_cert[0]), str(client_cert[1]))
         self._credentials = credentials
@@ -69,7 +75,8 @@ class RegistrySession(requests.Session):
     def token(self, *scopes: str) -> str:
         """A bearer token, for clients that are given one: `token("repository:a/b:pull,push")`.
 
-        Raises Unsupported where the registry does not log in by tokens, AuthenticationFailed.
+        Raises Unsupported where the registry does not log in by tokens, AuthenticationFailed,
+        ProtocolError where its token server fails.
         """
         answer = super().request("GET", urljoin(self.base_url, "/v2/"), timeout=TIMEOUT)
         offered = {each.scheme: each for each in parse_challenges(_challenges(answer))}
@@ -78,21 +85,27 @@ class RegistrySession(requests.Session):
             raise Unsupported(
                 asked, "it takes none", "use --registry-auth=bearer", section="no-tokens"
             )
-        header = self.bearer(offered["bearer"], scopes)
-        if header is None:
+        told = self._ask_for_token(offered["bearer"], scopes)
+        if told.status_code in _REFUSALS:
             remedy = "check the user name and password"
             raise AuthenticationFailed(asked, "its token server refuses the login", remedy)
-        return header.partition(" ")[2]
+        if not told.ok:
+            happened = f"its token server answered {told.status_code} {told.reason}"
+            raise ProtocolError(asked, happened, status=told.status_code)
+        return str(told.json()["token"])
 
     def bearer(self, challenge: Challenge, scopes: Sequence[str]) -> str | None:
-        """An `Authorization` header with a new token; None where the token server refuses."""
+        """An `Authorization` header with a new token; None where the token server gives none."""
+        answer = self._ask_for_token(challenge, scopes)
+        return f"Bearer {answer.json()['token']}" if answer.ok else None
+
+    def _ask_for_token(self, challenge: Challenge, scopes: Sequence[str]) -> requests.Response:
         given = self._credentials
         query = {"service": challenge.service or "", "scope": list(scopes)}
         realm = urljoin(self.base_url, challenge.realm)
         headers = {} if given is None else {"Authorization": given.basic}
         # Not our own `request`: the token server may be another host, and wants Basic.
-        answer = super().request("GET", realm, params=query, headers=headers, timeout=TIMEOUT)
-        return f"Bearer {answer.json()['token']}" if answer.ok else None
+        return super().request("GET", realm, params=query, headers=headers, timeout=TIMEOUT)
 
     def _begin_anew(self) -> None:
         for scheme in ("http://", "https://"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import time
 from collections.abc import Callable
@@ -28,7 +27,7 @@ from pytest_registry.limits.policy import Operation, OperationLimits, Unlimited
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import OCTET_STREAM
-from pytest_registry.oci.names import is_any_digest, is_digest
+from pytest_registry.oci.names import digest_of_blocks, is_any_digest, is_digest
 from pytest_registry.oci.namespace import WHOLE, Namespace
 from pytest_registry.oci.reference import check_tag, check_target
 from pytest_registry.report.progress import shown
@@ -193,7 +192,7 @@ class OciClient:
         """
         repository = self._namespace.full(repository)
         size, open_content = _content(content)
-        name = digest or _digest(open_content())
+        name = digest or digest_of_blocks(blocks_of(open_content()))
         blob = Descriptor(media_type, name, size)
         destination = RepositoryDestination(self._session, repository)
         if not destination.has(blob):
@@ -391,10 +390,3 @@ class _KeptOpen:
 
     def close(self) -> None:
         return
-
-
-def _digest(stream: Readable) -> str:
-    seen = hashlib.sha256()
-    for block in blocks_of(stream):
-        seen.update(block)
-    return f"sha256:{seen.hexdigest()}"

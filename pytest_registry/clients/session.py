@@ -139,7 +139,7 @@ class Session:
             try:
                 answer = once()
             except NoAnswer as error:
-                if error.sent and repeat and pace.after_failure():
+                if error.sent and not error.late and repeat and pace.after_failure():
                     lost = True
                     continue
                 raise no_answer(asked, error) from error

@@ -19,17 +19,13 @@ from pytest_registry.clients.challenge import Challenge, merge_scopes
 from pytest_registry.clients.failures import failure, no_answer
 from pytest_registry.clients.forks import begin_anew_in_children
 from pytest_registry.clients.http import Answer, Body, NoAnswer, is_loopback
-from pytest_registry.clients.user_login import TOKEN_USER
 from pytest_registry.errors import AuthenticationFailed, ProtocolError
-from pytest_registry.security.credentials import Credentials
+from pytest_registry.security.credentials import AZURE_USER, REFRESH_TOKEN_USERS, Credentials
 
 CLIENT_ID = "pytest-registry"
 DEFAULT_LIFETIME = 60.0
 """Seconds that a token lives whose answer does not say."""
 MAX_TOKEN_BODY = 1 << 20
-AZURE_USER = "00000000-0000-0000-0000-000000000000"
-REFRESH_TOKEN_USERS = frozenset({AZURE_USER, TOKEN_USER})
-"""User names that say "the password is a refresh token": Azure's null GUID, and Docker's word."""
 
 Scopes = tuple[str, ...]
 

@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_registry.oci.reference import DOCKER_HUB, normal_registry
-from pytest_registry.security.credentials import Credentials
+from pytest_registry.security.credentials import TOKEN_USER, Credentials
 
 HUB_KEY = "https://index.docker.io/v1/"
 """The name under which logins to Docker Hub are kept."""
-
-TOKEN_USER = "<token>"  # noqa: S105 - a word of docker's, no secret
-"""The user name that says that the secret is a refresh token."""
 
 HELPER_TIMEOUT = 20.0
 """Seconds that a credential helper may take; some ask a service."""

@@ -45,6 +45,9 @@ NO_REGISTRY = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatu
 NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"})
 """What OpenSSL says of an answer that is not TLS, by its versions."""
 
+TIMEOUT = 60.0
+"""Seconds that one answer may take."""
+
 PAUSE = 0.5
 """Seconds between two attempts to reach the registry."""
 
@@ -67,7 +70,10 @@ class ExternalEngine:
         """Wait until it answers a login; raises EngineUnavailable, AuthenticationFailed."""
         host = normal_registry(urlsplit(self._url).netloc)
         credentials, whence = account_for(host)
-        with connect(self._url, credentials) as client, telling_of_no_login(host, credentials):
+        with (
+            connect(self._url, credentials, timeout=birth.start_timeout) as client,
+            telling_of_no_login(host, credentials),
+        ):
             now = _reach(client, time.monotonic() + birth.start_timeout)
         prefix = urlsplit(self._url).path.strip("/")
         place = f"pytest-{birth.run_id}-{int(now)}"
@@ -133,13 +139,27 @@ def telling_of_no_login(host: str, credentials: Credentials) -> Iterator[None]:
         raise AuthenticationFailed(error.asked, error.happened, remedy) from error
 
 
-def connect(url: str, credentials: Credentials, namespace: Namespace = WHOLE) -> OciClient:
-    """A client of the whole registry, whatever the URL's own prefix is, or of a namespace."""
+def connect(
+    url: str,
+    credentials: Credentials,
+    namespace: Namespace = WHOLE,
+    *,
+    timeout: float = TIMEOUT,
+) -> OciClient:
+    """A client of the whole registry, whatever the URL's own prefix is, or of a namespace.
+
+    `timeout` is in seconds, for connecting and for each read, and at most TIMEOUT.
+    """
     from pytest_registry.clients.oci import OciClient
 
     parts = urlsplit(url)
     account = None if credentials == ANONYMOUS else credentials
-    return OciClient(f"{parts.scheme}://{parts.netloc}", account, namespace=namespace)
+    return OciClient(
+        f"{parts.scheme}://{parts.netloc}",
+        account,
+        namespace=namespace,
+        timeout=min(timeout, TIMEOUT),
+    )
 
 
 def clear(endpoint: Endpoint, noted: Iterable[str]) -> list[str]:

@@ -74,14 +74,13 @@ class GatewayEngine:
         return dataclasses.replace(
             behind,
             detail=f"{behind.detail}, behind our gateway",
-            scheme=birth.security.scheme,
             host=host,
             daemon_host=host if behind.daemon_host == behind.host else "",
-            ca_file=birth.security.ca_file,
             request_log=str(birth.requests),
             gate_key=self._guard.gate.key,
             behind=behind.url,
             worker_names=_takes_workers(behind),
+            **birth.security.transported(),
         )
 
 

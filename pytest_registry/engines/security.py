@@ -61,9 +61,12 @@ class Security:
 
     def reached(self) -> dict[str, Any]:
         """What an endpoint says of this."""
+        return {"auth": self.auth, **self.transported()}
+
+    def transported(self) -> dict[str, Any]:
+        """The part of it that is not the login, which a gateway leaves to what is behind it."""
         return {
             "scheme": self.scheme,
-            "auth": self.auth,
             "tls": self.tls,
             "ca_file": self.ca_file,
             "client_cert": self.client_cert,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args
@@ -11,6 +10,7 @@ from pytest_registry.errors import OptionError
 from pytest_registry.images.source import SOUND, Flaws, Readable, in_memory
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import MANIFESTS
+from pytest_registry.oci.names import digest_of
 
 Kind = Literal[
     "wrong-digest",
@@ -76,7 +76,7 @@ def _wrong_diff_id(manifest: Manifest, blobs: Blobs) -> Broken:
     config = json.loads(stream.read())
     config.setdefault("rootfs", {})["diff_ids"] = [f"sha256:{'0' * 64}"] * len(manifest.layers)
     content = json.dumps(config).encode()
-    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    digest = digest_of(content)
     value["config"].update(digest=digest, size=len(content))
     return _again(manifest, value), {**blobs, digest: in_memory(content)}, SOUND
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pytest_registry.oci.media_types import (
     OCI_LAYER_GZIP,
     OCI_MANIFEST,
 )
-from pytest_registry.oci.names import is_digest
+from pytest_registry.oci.names import digest_of_blocks, is_digest
 
 ARCHIVE_FILE = "manifest.json"
 _GZIP = b"\x1f\x8b"
@@ -99,17 +98,10 @@ def _describe(files: Files, path: str, diff_id: str) -> Descriptor:
     magic = stream.read(4)
     stream.close()
     if magic.startswith(_GZIP):
-        return Descriptor(OCI_LAYER_GZIP, _digest(files, path), size)
+        return Descriptor(OCI_LAYER_GZIP, digest_of_blocks(blocks_of(files.open(path))), size)
     if magic.startswith(_ZSTD):
-        return Descriptor(f"{OCI_LAYER}+zstd", _digest(files, path), size)
+        return Descriptor(f"{OCI_LAYER}+zstd", digest_of_blocks(blocks_of(files.open(path))), size)
     return Descriptor(OCI_LAYER, diff_id, size)  # a plain tar is what the diff id is the digest of
-
-
-def _digest(files: Files, path: str) -> str:
-    seen = hashlib.sha256()
-    for block in blocks_of(files.open(path)):
-        seen.update(block)
-    return f"sha256:{seen.hexdigest()}"
 
 
 def _opener(files: Files, path: str) -> Callable[[], Readable]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from pytest_registry.images.source import BlockReader, Readable, StoredImage, in
 from pytest_registry.oci import media_types as types
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
+from pytest_registry.oci.names import digest_of_blocks
 
 LABEL = "pytest-registry.synthetic"
 """The label of every synthetic image; its value is the seed. Nobody shall take one for nginx."""
@@ -202,7 +202,7 @@ def _artifact(recipe: _Recipe) -> SyntheticImage:
     described = []
     for number in range(recipe.layers):
         seed, size = f"artifact {recipe.seed}/{number}", recipe.layer_size
-        digest = _digest(random_blocks(size, seed))
+        digest = digest_of_blocks(random_blocks(size, seed))
         described.append(Descriptor(types.OCTET_STREAM, digest, size))
         blobs[digest] = _random_opener(size, seed)
     empty = Descriptor.of(EMPTY, types.OCI_EMPTY)
@@ -265,13 +265,6 @@ def _manifest(kind: str, value: Mapping[str, Any]) -> Manifest:
 
 def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
-
-
-def _digest(blocks: Iterable[bytes]) -> str:
-    seen = hashlib.sha256()
-    for block in blocks:
-        seen.update(block)
-    return f"sha256:{seen.hexdigest()}"
 
 
 def _random_opener(size: int, seed: str) -> Opener:

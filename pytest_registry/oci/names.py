@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
@@ -58,6 +59,16 @@ def digest_of(content: bytes, algorithm: str = "sha256") -> str:
     import hashlib  # loads OpenSSL: 3 ms that a start can do without
 
     return f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
+
+
+def digest_of_blocks(blocks: Iterable[bytes]) -> str:
+    """The sha256 digest of what the blocks are together."""
+    import hashlib
+
+    seen = hashlib.sha256()
+    for block in blocks:
+        seen.update(block)
+    return f"sha256:{seen.hexdigest()}"
 
 
 def algorithm_of(digest: str) -> str:

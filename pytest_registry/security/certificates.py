@@ -88,9 +88,14 @@ def with_system_authorities(ca: Path) -> bytes:
 
     SSL_CERT_FILE replaces a program's authorities; with ours alone it would reach nothing else.
     """
+    own, system = ca.read_bytes(), system_authorities()
+    return own if system is None else system.read_bytes().rstrip(b"\n") + b"\n" + own
+
+
+def system_authorities() -> Path | None:
+    """The file of the authorities that programs trust here, as SSL_CERT_FILE has it; None: none."""
     import ssl
 
-    own = ca.read_bytes()
     paths = ssl.get_default_verify_paths()
     candidates = (
         os.environ.get("SSL_CERT_FILE"),
@@ -99,7 +104,4 @@ def with_system_authorities(ca: Path) -> bytes:
         "/etc/ssl/certs/ca-certificates.crt",  # Debian and its kin
         "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora and its kin
     )
-    for candidate in candidates:
-        if candidate and Path(candidate).is_file():
-            return Path(candidate).read_bytes().rstrip(b"\n") + b"\n" + own
-    return own
+    return next((Path(each) for each in candidates if each and Path(each).is_file()), None)

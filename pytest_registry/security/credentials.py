@@ -13,6 +13,11 @@ HTPASSWD_ROUNDS = 4
 """bcrypt's cheapest cost. A registry checks the hash on EVERY request: cost 12 takes 234 ms each,
 cost 4 takes 1 ms, and the password is random and lives for minutes."""
 
+AZURE_USER = "00000000-0000-0000-0000-000000000000"
+TOKEN_USER = "<token>"  # noqa: S105 - a word of docker's, no secret
+REFRESH_TOKEN_USERS = frozenset({AZURE_USER, TOKEN_USER})
+"""User names that say "the password is a refresh token": Azure's null GUID, and Docker's word."""
+
 SHORTEST_SECRET = 5
 """Characters."""
 
@@ -31,6 +36,17 @@ class Credentials:
     def random(cls, username: str = "pytest") -> Credentials:
         """A fresh account of 192 random bits."""
         return cls(username, secrets.token_urlsafe(24))
+
+    @classmethod
+    def from_basic(cls, header: str) -> Credentials | None:
+        """Those of an `Authorization` header; None if it is none by Basic (RFC 7617)."""
+        scheme, _, encoded = header.partition(" ")
+        try:
+            decoded = base64.b64decode(encoded.strip(), validate=True).decode()
+        except ValueError:
+            return None
+        name, colon, password = decoded.partition(":")
+        return cls(name, password) if colon and scheme.lower() == "basic" else None
 
     @property
     def basic(self) -> str:

@@ -48,14 +48,15 @@ def find_end(run: Run, asked: str) -> RegistryEnded | None:
 
     Where the registry does not answer, whoever saw its end is given the time to tell it. Where its
     keeper is dead it has ended, even if its port is open: a container ends a moment later, and the
-    engine's proxy for its port after that.
+    engine's proxy for its port after that. A registry that is not the run's own has no end that
+    anybody would tell.
     """
     deadline = time.monotonic() + BURIAL
     while (end := state.read_end(run, asked)) is None:
         if not run.directory.exists():
             return _is_over(run, asked)
         endpoint = _endpoint(run)
-        if endpoint is None:
+        if endpoint is None or (endpoint.engine == "external" and endpoint.behind is None):
             return None
         is_kept = is_held(run.serving)
         if is_kept and _answers(endpoint):
@@ -87,12 +88,13 @@ def _answers(endpoint: Endpoint) -> bool:
     """
     address, _, port = endpoint.host.rpartition(":")
     with contextlib.suppress(OSError), socket.create_connection((address, int(port)), ANSWER) as at:
-        if endpoint.engine != "container" or endpoint.request_log is not None:
-            return True
         # No request, which the registry would log and warn of: but whoever serves says something.
         if (tls := endpoint.tls_context()) is not None:
-            with tls.wrap_socket(at, server_hostname=address):
+            with tls.wrap_socket(at, server_hostname=address) as secured:
+                secured.unwrap()  # an end that is none of its own would stand in the log
                 return True
+        if endpoint.engine != "container" or endpoint.request_log is not None:
+            return True
         at.sendall(b"?\r\n\r\n")
         return at.recv(1) != b""
     return False

@@ -30,16 +30,22 @@ def summary(run: Run, endpoint: Endpoint, page: str = "") -> list[str]:
     """What the registry did in the run, in a few lines; `page` is what `write_page` told."""
     lines = announcements(run, endpoint)
     lines += summary_lines(figures(read(run.events), _limits(run)))
-    traffic = traffic_line(traffic_figures(_requests(endpoint)))
+    traffic = traffic_line(traffic_figures(_requests(run, endpoint)))
     lines += [line for line in (traffic, page) if line]
     lines += elsewhere.summary(run, endpoint)
     return lines + (kept.how_to_use(run, endpoint) if run.kept.exists() else [])
 
 
-def _requests(endpoint: Endpoint) -> list[LoggedRequest]:
-    """What reached the registry, as far as anybody notes it."""
-    log = endpoint.request_log
-    return [] if log is None else list(read_requests(Path(log)))
+def _requests(run: Run, endpoint: Endpoint) -> list[LoggedRequest]:
+    """What reached the registry in the run, as far as anybody notes it."""
+    if endpoint.request_log is None:
+        return []
+    found = read_requests(Path(endpoint.request_log))
+    if not run.reused.exists():
+        return list(found)
+    # A kept registry's log begins with the run that kept it.
+    began = run.reused.stat().st_mtime
+    return [each for each in found if each.started >= began]
 
 
 def write_page(run: Run, endpoint: Endpoint) -> str:
@@ -57,7 +63,7 @@ def write_page(run: Run, endpoint: Endpoint) -> str:
         limits=_limits(run),
     )
     path = Path(run.settings.report)
-    seen = picture(facts, list(read(run.events)), _requests(endpoint))
+    seen = picture(facts, list(read(run.events)), _requests(run, endpoint))
     try:
         beside = write_report(path, seen)
     except StateError as error:

@@ -18,6 +18,7 @@ from pytest_registry.errors import (
     AuthenticationFailed,
     EngineUnavailable,
     ImageNotFound,
+    ProtocolError,
     RegistryError,
     Unsupported,
 )
@@ -44,6 +45,13 @@ def test_the_session_is_logged_in_and_trusts_the_registry(registry_by: Registry)
     assert registry_by.http.get("/v2/_catalog").json() == {"repositories": ["a"]}
     assert registry_by.http.post("/v2/a/blobs/uploads/", data=b"").status_code == 202
     assert registry_by.http.get(f"{registry_by.url}/v2/b/tags/list").status_code == 404
+
+
+def test_a_token_server_that_fails_is_not_taken_for_a_wrong_login(registry_by: Registry) -> None:
+    if registry_by.endpoint.auth != "bearer":
+        return
+    with registry_by.faults("token", status=503), pytest.raises(ProtocolError, match="503"):
+        registry_by.http.token("repository:a:pull")
 
 
 def test_a_file_is_sent_whole_after_the_login(registry_by: Registry) -> None:

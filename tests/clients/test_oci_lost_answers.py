@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_registry.clients.oci import OciClient
-from pytest_registry.errors import ImageNotFound, PushError, TransferError
+from pytest_registry.errors import ImageNotFound, ProtocolError, PushError, TransferError
 from pytest_registry.oci.names import digest_of
 from tests.clients.conftest import in_turn
 
@@ -57,6 +57,15 @@ def test_a_registry_that_does_not_get_to_answer_lacks_nothing(
     with pytest.raises(TransferError, match="referrers"):
         client.missing_features()
     assert stored
+
+
+def test_an_upload_that_never_begins_is_tried_no_oftener_than_any_request(
+    ask: Ask, reply: type[Reply]
+) -> None:
+    client, server = ask(lambda seen: reply(404 if seen.method == "HEAD" else 503))
+    with pytest.raises(ProtocolError, match="503"):
+        client.put_blob("a", BLOB)
+    assert len(server.asked("POST")) == 3  # as the client of these tests does
 
 
 def test_a_file_that_cannot_be_read_is_not_blamed_on_the_registry(

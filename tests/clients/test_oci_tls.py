@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
 import sys
@@ -79,6 +80,29 @@ def test_connections_leave_alone_what_others_connect_with_at_that_time(
 
         list(threads.map(ask, range(4)))
     assert offered == [["http/1.1"]]
+
+
+def test_a_connection_that_breaks_is_no_matter_of_certificates(files: Files) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+    def serve(listener: socket.socket) -> None:
+        for said in (b"", answer):
+            accepted, _ = listener.accept()
+            connection = context.wrap_socket(accepted, server_side=True)
+            connection.recv(1 << 16)
+            if said:
+                connection.sendall(said)
+            connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        with OciClient(url, ca_file=files.ca) as client:
+            client.ping()
+        thread.join()
 
 
 def test_an_unknown_authority_is_told_with_what_to_do(url: str) -> None:

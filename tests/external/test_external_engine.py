@@ -256,6 +256,23 @@ def test_a_registry_that_does_not_answer_is_an_error_that_names_it(suite: Suite)
     result.stdout.fnmatch_lines(["*could not reach the registry 127.0.0.1:1*"])
 
 
+@pytest.mark.parametrize("tls", ["off", "on", "mutual"])
+def test_the_gateway_before_it_shows_a_test_its_own_requests_only(
+    suite: Suite, serve: Serve, tls: str
+) -> None:
+    if tls != "off":
+        pytest.importorskip("trustme", reason="makes the gateway's certificates")
+    body = """
+    from pytest_registry import synthetic_image
+    def test_push(registry):
+        assert list(registry.requests) == []
+        registry.push(synthetic_image(1), "samples/one")
+        assert len(registry.requests.where("PUT manifest")) == 1
+    """
+    result = suite(serve(), body, "--registry-gateway", f"--registry-tls={tls}")
+    result.assert_outcomes(passed=1)
+
+
 # Options ----------------------------------------------------------------------------------------
 
 

@@ -106,8 +106,13 @@ def test_the_container_engine_keeps_to_rights_by_tokens_and_says_so(
         reader.client.push(synthetic_image(1), "a", "2")
     with pytest.raises(AuthenticationFailed):
         reader.client.manifest("b", "1")
-    with pytest.raises(ImageNotFound):
-        registry.client.manifest("b", "1")
+    with pytest.raises(AuthenticationFailed):
+        reader.pull("b", "1")  # by the engine, which says "repository does not exist" as well
+    with pytest.raises(AuthenticationFailed):
+        reader.docker_command.pull(f"{reader.host}/b:1")
+    for ask in (registry.client.manifest, registry.pull):
+        with pytest.raises(ImageNotFound):
+            ask("b", "1")
 
 
 @pytest.mark.parametrize(

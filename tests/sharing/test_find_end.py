@@ -73,6 +73,15 @@ def test_the_end_is_waited_for_where_only_a_proxy_takes_connections(run: Run, pr
     assert "the container was removed" in str(end)
 
 
+def test_nobody_looks_for_the_end_of_a_registry_that_is_not_the_runs_own(run: Run) -> None:
+    started(run, "registry.example", "external")
+    with ExitStack() as keepers:
+        for lock in (run.keeper, run.serving):
+            keepers.callback(Lifeline(lock).release)
+        assert find_end(run, "list tags") is None
+    assert find_end(run, "list tags") is None
+
+
 def test_a_registry_that_takes_connections_and_has_its_keeper_has_not_ended(
     run: Run, proxy: str
 ) -> None:
