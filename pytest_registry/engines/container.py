@@ -64,6 +64,7 @@ class ContainerEngine:
         self._reason = reason
         self._reach: Reach
         self._container: str | None = None
+        self._volumes: list[str] = []
         self._output: threading.Thread | None = None
         self._token_server: RegistryServer | None = None
 
@@ -94,14 +95,23 @@ class ContainerEngine:
     def stop(self) -> None:
         """Remove the container and its volumes, at once, if the container engine answers.
 
+        The volumes by name too: `docker rm -f` by somebody else leaves them.
+
         Otherwise the lease has ended it or will, and the run's clean-up knows its label.
         """
-        from pytest_registry.clients.docker_sdk import ENGINE_ERRORS, remove_container
+        from pytest_registry.clients.docker_sdk import (
+            ENGINE_ERRORS,
+            gone_is_fine,
+            remove_container,
+        )
 
         container, self._container = self._container, None
         if container is not None:
             with suppress(*ENGINE_ERRORS):
                 remove_container(self._client, container)
+                for volume in self._volumes:
+                    with gone_is_fine():
+                        self._client.api.remove_volume(volume)
         server, self._token_server = self._token_server, None
         if server is not None:
             server.close()
@@ -217,6 +227,8 @@ class ContainerEngine:
             inspected = self._client.api.inspect_container(self._container)
         except NotFound:  # and was removed, because of AutoRemove
             return "", ""
+        mounts = inspected.get("Mounts") or ()
+        self._volumes = [each["Name"] for each in mounts if each.get("Type") == "volume"]
         return self._reach.meet(inspected, 5000), published(inspected, 5000)
 
     def _attach(self, log: Path, *, with_lease: bool) -> None:

@@ -214,6 +214,24 @@ def test_nothing_is_left_of_a_registry_container_when(
     stop(path, container_place, xdist=xdist)
 
 
+def test_nothing_is_left_of_a_registry_container_that_somebody_removes_without_its_volume(
+    container_place: Place,
+) -> None:
+    place = container_place
+    run = place.start("in_use", "-p", "no:xdist", TESTS="2")
+    run.wait_for("using-*")
+    place.observe()
+    assert place.engine is not None
+    assert place.volumes
+    for container in place.containers():
+        place.engine.api.remove_container(container["Id"], force=True)
+    run.say()
+    run.wait()
+    left = place.wait_until_empty(10.0)
+    assert not left, "\n".join([*left, run.output])
+    assert "the run's registry ended: the registry container was removed" in run.output
+
+
 @pytest.mark.parametrize("path", STOP_PATHS[::7], ids=lambda path: path.name)
 def test_nothing_is_left_on_platforms_whose_locks_need_names_when(
     path: StopPath, place: Place
