@@ -89,9 +89,9 @@ class Registry(Assertions, Watched):
     def docker(self) -> LoggedInClient:
         """A docker-py client that is logged in to the registry; raises EngineUnavailable."""
         from pytest_registry.clients.docker_sdk import LoggedInClient
-        from pytest_registry.clients.engine_reach import out_of_reach
+        from pytest_registry.clients.engine_reach import check_certificates, out_of_reach
 
-        self._check_certificates()
+        check_certificates(self.host, self._endpoint.tls, self.certificate_directory)
         host = self._endpoint.daemon_host
         if not host:
             raise out_of_reach(self.host)
@@ -105,8 +105,9 @@ class Registry(Assertions, Watched):
     def docker_command(self) -> DockerCommand:
         """The `docker` command, logged in; see `registry_docker_cli`. Raises EngineUnavailable."""
         from pytest_registry.clients.cli import DockerCommand
+        from pytest_registry.clients.engine_reach import check_certificates
 
-        self._check_certificates()
+        check_certificates(self.host, self._endpoint.tls, self.certificate_directory)
         return DockerCommand(
             self._endpoint.daemon_host,
             CurrentLimits(self),
@@ -278,8 +279,14 @@ class Registry(Assertions, Watched):
 
         Raises ImageNotFound, RateLimited, TransferError.
         """
-        if isinstance(source, str) and platform is None and self._engine_has(source):
-            return None
+        if isinstance(source, str) and platform is None:
+            if self._engine_has(source):
+                return None
+            if self._endpoint.shuts_engine_out:
+                from pytest_registry.images.engine import saved_image
+
+                if (saved := saved_image(source)) is not None:
+                    return saved
         try:
             return self._found(source, platform)
         except ImageNotFound:
@@ -382,12 +389,6 @@ class Registry(Assertions, Watched):
             client = self._others.enter_context(OciClient.for_registry(registry))
             self._upstreams[registry] = client
         return self._upstreams[registry]
-
-    def _check_certificates(self) -> None:
-        if self._endpoint.tls == "mutual":
-            from pytest_registry.clients.engine_reach import shows_no_certificate
-
-            raise shows_no_certificate(self.host, self.certificate_directory)
 
     def _engine_has(self, name: str) -> bool:
         if not self.has_container_engine:

@@ -101,16 +101,20 @@ def meets_own_ports() -> bool:
     return not daemon_host_name() and not own_container()
 
 
-def shows_no_certificate(host: str, directory: Path) -> EngineUnavailable:
-    """The error where mutual TLS shuts out the engine; `directory` is what others can show."""
-    return EngineUnavailable(
-        f"use a container engine with {host}",
-        "the registry wants certificates of its clients, and an engine shows none to a registry on"
-        " a loopback address",
-        "use registry.client, or podman, buildah or skopeo with"
-        f" --cert-dir={directory}; or --registry-tls=on",
-        section="client-certificates",
-    )
+def check_certificates(host: str, tls: str, directory: Path) -> None:
+    """Raise EngineUnavailable where mutual TLS shuts out the engine.
+
+    `directory` holds what other commands can show.
+    """
+    if tls == "mutual":
+        raise EngineUnavailable(
+            f"use a container engine with {host}",
+            "the registry wants certificates of its clients, and an engine shows none to a"
+            " registry on a loopback address",
+            "use registry.client, or podman, buildah or skopeo with"
+            f" --cert-dir={directory}; or --registry-tls=on",
+            section="client-certificates",
+        )
 
 
 def out_of_reach(registry: str) -> EngineUnavailable:

@@ -114,6 +114,11 @@ class Endpoint:
         """What every reference of the run begins with, for the container engine's daemon."""
         return f"{self.daemon_host}/{self.prefix}" if self.prefix else self.daemon_host
 
+    @property
+    def shuts_engine_out(self) -> bool:
+        """Whether no engine can push or pull here: for want of a certificate, or from elsewhere."""
+        return self.tls == "mutual" or not self.daemon_host
+
     def started_in(self, seconds: float) -> Endpoint:
         """The endpoint with the seconds that its start took."""
         return dataclasses.replace(self, start_seconds=seconds)

@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_registry.clients import engine_address
+from pytest_registry.errors import EngineUnavailable, TransferError
+from pytest_registry.images.sources import archived_image
 from pytest_registry.security.locks import locked
 
 if TYPE_CHECKING:
+    import docker
+
     from pytest_registry.clients.docker_sdk import LoggedInClient
+    from pytest_registry.images.source import ImageSource
 
 FETCHED = ("Pull complete", "Download complete")
 NOT_FETCHED = "Already exists"
@@ -55,6 +62,37 @@ def pull_local(engine: LoggedInClient, reference: str, locks: Path, *, fresh: bo
         lines = pull(engine, reference, **engine.way_to(reference))
     said = {line.get("status") for line in lines}
     return not fresh or (NOT_FETCHED not in said and not said.isdisjoint(FETCHED))
+
+
+def saved_image(reference: str) -> ImageSource | None:
+    """The engine's image as `docker save` writes it; None where no engine answers, or has it.
+
+    Raises TransferError.
+    """
+    from pytest_registry.clients.docker_sdk import ENGINE_ERRORS, connect, first_line, has_image
+
+    if not engine_address.is_likely():
+        return None
+    try:
+        with contextlib.closing(connect()) as engine:
+            return _saved(engine, reference) if has_image(engine, reference) else None
+    except EngineUnavailable:
+        return None
+    except ENGINE_ERRORS as error:
+        raise TransferError(
+            f"read {reference} from the container engine",
+            first_line(error),
+            "see the engine's own log for more",
+        ) from error
+
+
+def _saved(engine: docker.DockerClient, reference: str) -> ImageSource:
+    with tempfile.TemporaryDirectory(prefix="pytest-registry-", ignore_cleanup_errors=True) as made:
+        path = Path(made) / "image.tar"
+        with path.open("wb") as file:
+            for block in engine.api.get_image(reference):
+                file.write(block)
+        return archived_image(path)  # which keeps the file open, and needs its name no more
 
 
 def forget(engine: LoggedInClient, reference: str) -> None:

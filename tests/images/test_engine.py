@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_registry import EngineUnavailable, Registry
 from pytest_registry.clients import docker_sdk
 from pytest_registry.images import engine
 
@@ -49,3 +51,30 @@ def test_the_slot_comes_before_the_name_as_a_test_may_hold_a_slot_of_its_own(
     else:
         engine.pull_local(told, "here/nginx:1", tmp_path, fresh=False)
     assert told.events == [f"{kind} slot", "name", "slot given back"]
+
+
+@pytest.mark.container_engine
+@pytest.mark.parametrize("engine_name", ["container", "embedded"])
+def test_what_the_engine_has_is_pushed_although_mutual_tls_shuts_it_out(
+    registry_factory: Callable[..., Registry],
+    ci_registry_image: str,
+    ci_nginx_image: str,
+    engine_name: str,
+) -> None:
+    pytest.importorskip("trustme", reason="makes the registry's certificates")
+    registry = registry_factory(engine=engine_name, tls="mutual", image=ci_registry_image)
+    pushed = registry.push(ci_nginx_image, "samples/nginx")
+    with pytest.raises(EngineUnavailable, match="wants certificates"):
+        registry.docker_command.pull(pushed)
+    with contextlib.closing(docker_sdk.connect()) as docker:
+        layers = docker.api.inspect_image(ci_nginx_image)["RootFS"]["Layers"]
+    config = registry.blob(
+        pushed, registry.client.manifest("samples/nginx", "latest").config.digest
+    )
+    assert json.loads(config)["rootfs"]["diff_ids"] == layers
+
+
+@pytest.mark.container_engine
+def test_an_image_is_saved_only_where_the_engine_has_it(ci_nginx_image: str) -> None:
+    assert engine.saved_image("no/such/image:here") is None
+    assert engine.saved_image(ci_nginx_image) is not None
