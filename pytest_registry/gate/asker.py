@@ -41,19 +41,6 @@ def introduced(request: Request, proceed: Proceed) -> Proceed:
     return answer
 
 
-def basic(value: str) -> Credentials | None:
-    """The login of an Authorization header; None if it is none by Basic."""
-    scheme, _, encoded = value.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-    except ValueError:
-        return None
-    name, _, password = decoded.partition(":")
-    return Credentials(name, password)
-
-
 def subject(token: str) -> str:
     """Whom a token is for; empty where it does not tell."""
     parts = token.strip().split(".")
@@ -66,7 +53,7 @@ def subject(token: str) -> str:
 
 def _account(request: Request, asked: dict[str, list[str]]) -> Account | None:
     """Whom a request for a token names: by Basic, or in its form."""
-    login = basic(request.header("authorization") or "")
+    login = Credentials.from_basic(request.header("authorization") or "")
     if login is not None:
         # With a refresh token as its password, the name says but that.
         return Account(subject(login.password) or login.username)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from pytest_registry.gate.answers import refusal
-from pytest_registry.gate.asker import basic, subject
+from pytest_registry.gate.asker import subject
 from pytest_registry.gate.origin import Origin
-from pytest_registry.gate.passing import Forwarded, Nothing, send_body
+from pytest_registry.gate.passing import Forwarded, Nothing, read_whole, send_body
 from pytest_registry.gate.realms import Realms
 from pytest_registry.security.credentials import Credentials
-from pytest_registry.server import Request, Response
+from pytest_registry.server import Content, Request, Response
 from pytest_registry.server.authentication import Account
 
 _SAFE = frozenset({"GET", "HEAD"})
@@ -75,11 +75,13 @@ class Forward:
             if reply is None:
                 reply = self._asked(origin, origin.connect(), request)
         except (OSError, http.client.HTTPException) as error:
-            why = str(error) or type(error).__name__
-            return refusal(502, "spec", detail=f"the registry behind the gateway: {why}")
+            return _bad_gateway(error)
         if reply.response.status == HTTPStatus.UNAUTHORIZED:
             request.account = None
-        return self._response(reply, request)
+        try:
+            return self._response(reply, request)
+        except (ConnectionError, http.client.HTTPException) as error:  # OSError: our own disk's
+            return _bad_gateway(error)
 
     def challenge(self, request: Request) -> Response:
         """The registry's 401 to the same request without a login."""
@@ -145,7 +147,7 @@ class Forward:
     def _login(self, value: str) -> str:
         """The login for the registry: a worker's is the run's."""
         run = self._upstream.credentials
-        given = basic(value) if self._upstream.workers else None
+        given = Credentials.from_basic(value) if self._upstream.workers else None
         if given is None or not given.username.startswith(f"{run.username}-gw"):
             return value
         return run.basic if given.password == run.password else value
@@ -154,14 +156,10 @@ class Forward:
         response = reply.response
         headers = self._headers(request, response)
         told = response.headers.get("Content-Length")
+        if told is not None:
+            headers["Content-Length"] = told
         if request.method == "HEAD" or told is None:
-            content = b"" if request.method == "HEAD" else response.read()
-            if told is not None:
-                headers["Content-Length"] = told
-            response.close()
-            reply.done(True)
-            return Response(response.status, headers, content)
-        headers["Content-Length"] = told
+            return Response(response.status, headers, reply.whole())
         body = Forwarded(response, int(told), reply.plain_socket, reply.done)
         return Response(response.status, headers, body)
 
@@ -194,6 +192,17 @@ class Reply:
         found: socket.socket | None = self.connection.sock
         return found if self.origin.tls is None else None
 
+    def whole(self) -> bytes | Content:
+        """All of the body, after which the connection is kept; see `read_whole`."""
+        try:
+            body = read_whole(self.response)
+        except BaseException:
+            self.done(False)
+            raise
+        self.response.close()
+        self.done(True)
+        return body
+
     def done(self, whole: bool) -> None:
         """Keep the connection if the answer was read to its end."""
         if whole:
@@ -208,11 +217,16 @@ class Named:
     def authenticate(self, request: Request) -> Account | None:
         """The account that a request names, by Basic or by a token of a token server."""
         value = request.header("authorization") or ""
-        login = basic(value)
+        login = Credentials.from_basic(value)
         if login is not None:
             return Account(login.username)
         scheme, _, token = value.partition(" ")
         return Account(subject(token)) if scheme.lower() == "bearer" else None
+
+
+def _bad_gateway(error: Exception) -> Response:
+    why = str(error) or type(error).__name__
+    return refusal(502, "spec", detail=f"the registry behind the gateway: {why}")
 
 
 def _quoted(path: str) -> str:

@@ -17,13 +17,17 @@ from pytest_registry.report.traffic import MAIN, THROTTLED
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.server import Proceed, Request, RequestRecord, Response
 
+_NO_NOTES: Mapping[str, Any] = {}
 _TOLD_TO_WAIT = frozenset({429, 503})
 
 
 class _Here(threading.local):
-    """What a thread keeps of its request until that is observed: notes, and how it is left."""
+    """What a thread keeps of its request until that is observed: notes, and how it is left.
 
-    note: dict[str, Any] | None = None
+    `note` is None for what is not written down.
+    """
+
+    note: Mapping[str, Any] | None = _NO_NOTES
     leave: Callable[[], None] | None = None
 
 
@@ -72,8 +76,8 @@ class Gate:
 
     def intercept(self, request: Request, proceed: Proceed) -> Response:
         """Answer a request: as the registry does, unless a fault or a throttle meets it."""
-        self._here.note, self._here.leave = None, None
         if request.path.startswith(control.ROOT):
+            self._here.note = None
             return control.answer(self, request)
         note: dict[str, Any] = {}
         self._here.note = note
@@ -91,6 +95,8 @@ class Gate:
     def observe(self, record: RequestRecord) -> None:
         """Write down a finished request, in the thread that answered it."""
         note, leave = self._here.note, self._here.leave
+        # The next request is observed without an interception if accounts cannot be read.
+        self._here.note, self._here.leave = _NO_NOTES, None
         if leave is not None:
             leave()
         if note is not None:

@@ -46,8 +46,10 @@ class RequestLog:
             os.ftruncate(self._descriptor, start)
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
+        """Close the file; what is added afterwards raises OSError."""
+        # Who comes late must not write into what else is opened with the same number.
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
 
 
 def line_of(record: RequestRecord, worker: str, notes: Mapping[str, Any]) -> str:

@@ -27,8 +27,7 @@ class Origin:
 
     def kept(self) -> http.client.HTTPConnection | None:
         """A connection that was kept, None if there is none or the host has closed them all."""
-        while self._idle:
-            found = self._idle.pop()
+        while (found := self._taken()) is not None:
             if found.sock is not None and not _has_something(found.sock):
                 return found
             found.close()  # something to read where nothing is owed: it is the end
@@ -41,8 +40,14 @@ class Origin:
 
     def close(self) -> None:
         """Close the connections that are kept."""
-        while self._idle:
-            self._idle.pop().close()
+        while (found := self._taken()) is not None:
+            found.close()
+
+    def _taken(self) -> http.client.HTTPConnection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:  # without a look before: another thread may take the last one meanwhile
+            return None
 
     def connect(self) -> http.client.HTTPConnection:
         """A new connection; raises OSError."""

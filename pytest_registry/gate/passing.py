@@ -8,10 +8,12 @@ import http.client
 import os
 import socket
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 
 from pytest_registry.gate.origin import BLOCK
-from pytest_registry.server import Request
+from pytest_registry.server import Content, Request
+from pytest_registry.server.store.disk import FileContent
 
 _BUFFERED = 64 * 1024
 """More than an answer's reader keeps of the body while it looks for the head's end."""
@@ -105,6 +107,29 @@ def _pipe() -> Iterator[tuple[int, int]]:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def read_whole(response: http.client.HTTPResponse) -> bytes | Content:
+    """The body of an answer that does not tell its length, which a content has to know.
+
+    So it is read to its end before any of it is passed on: a fault has to find its middle. What is
+    long goes into a file without a name, so that memory stays constant. Raises HTTPException and
+    ConnectionError where the registry breaks off, OSError on a full disk.
+    """
+    block = response.read(BLOCK)
+    if len(block) < BLOCK:
+        return block
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the content closes it
+    try:
+        while block:
+            rest = memoryview(block)
+            while rest:
+                rest = rest[file.write(rest) :]
+            block = response.read(BLOCK)
+        return FileContent(file, 0, file.tell())
+    except BaseException:
+        file.close()
+        raise
 
 
 def send_body(connection: http.client.HTTPConnection, request: Request) -> None:

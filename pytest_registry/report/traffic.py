@@ -98,7 +98,8 @@ def read_last(path: Path) -> Iterator[LoggedRequest]:
 def read_from(path: Path, position: int) -> Iterator[tuple[int, LoggedRequest]]:
     """The requests from a position on, each with the position of its end.
 
-    A line that is only half written is left for later.
+    A line that is only half written is left for later. One that is no JSON is passed over: a full
+    disk kept half a line, which the next one was joined to.
     """
     try:
         with path.open("rb") as file:
@@ -110,7 +111,10 @@ def read_from(path: Path, position: int) -> Iterator[tuple[int, LoggedRequest]]:
         position += len(line)
         if not line.endswith(b"\n"):
             return
-        values = json.loads(line)
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
         yield (
             position,
             LoggedRequest(**{name: value for name, value in values.items() if name in _FIELDS}),

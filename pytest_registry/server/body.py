@@ -63,6 +63,7 @@ class SizedBody:
         self._stream = stream
         self._length = length
         self._on_read = on_read
+        self._lost = False
         self.received = 0
 
     @property
@@ -71,9 +72,9 @@ class SizedBody:
         return self._length
 
     @property
-    def unread(self) -> int:
-        """Bytes still to come."""
-        return self._length - self.received
+    def unread(self) -> int | None:
+        """Bytes still to come; unknown once a block of them was lost."""
+        return None if self._lost else self._length - self.received
 
     def read_into(self, view: memoryview) -> int:
         """Fill `view`. Fewer bytes than announced are an abort, never a shorter body.
@@ -81,11 +82,15 @@ class SizedBody:
         What came before the client hung up is given first, for it may be resumed. Of a client that
         falls silent the last block is lost: it learns from where on when it asks.
         """
-        wanted = min(len(view), self.unread)
+        wanted = min(len(view), self._length - self.received)
         if wanted == 0:
             return 0
         self._on_read()
-        count = _fill(self._stream, view[:wanted])
+        try:
+            count = _fill(self._stream, view[:wanted])
+        except ApiError:
+            self._lost = True
+            raise
         if count == 0:
             raise ApiError(
                 Code.SIZE_INVALID, f"the body ended after {self.received} of {self._length} bytes"

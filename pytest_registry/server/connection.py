@@ -186,7 +186,7 @@ class Connection:
 
     def _head(self, response: Response, keep: bool, version: str) -> bytes:
         headers = response.headers
-        lines = [_STATUS_LINES[response.status], self._clock.header]
+        lines = [_status_line(response.status), self._clock.header]
         lines += [f"{name}: {value}\r\n" for name, value in headers.items()]
         if "Content-Length" not in headers and response.status not in _NO_BODY:
             lines.append(f"Content-Length: {response.length}\r\n")
@@ -245,6 +245,11 @@ class Connection:
             account=None if request.account is None else request.account.name,
             client=request.client,
         )
+
+
+def _status_line(status: int) -> str:
+    """The first line; without a phrase, which may be left out, for a status that has no name."""
+    return _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
 
 
 def _origin(target: str) -> str:

@@ -61,7 +61,7 @@ class RegistryServer:
         self._clock = Clock()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._wake_writer.setblocking(False)
-        self._stopped = threading.Event()
+        self._stopped = False
         self._serving = threading.Lock()
         self._thread: threading.Thread | None = None
         self._connections: dict[threading.Thread, socket.socket] = {}
@@ -98,14 +98,14 @@ class RegistryServer:
         with self._serving, selectors.DefaultSelector() as selector:
             selector.register(self._listener, selectors.EVENT_READ)
             selector.register(self._wake_reader, selectors.EVENT_READ)
-            while not self._stopped.is_set():
+            while not self._stopped:
                 for key, _ in selector.select():
                     if key.fileobj is self._listener:
                         self._accept()
 
     def stop(self) -> None:
         """Make `serve_forever` return. May be called from a signal handler, and twice."""
-        self._stopped.set()
+        self._stopped = True  # no Event: a second signal would wait for the lock of the first one's
         with contextlib.suppress(OSError):
             self._wake_writer.send(b".")
 
@@ -185,9 +185,12 @@ class RegistryServer:
 
     def _cut_connections(self) -> None:
         deadline = time.monotonic() + _CLOSE_SECONDS
-        for thread, connection in list(self._connections.items()):
+        connections = list(self._connections.items())
+        # All of them before any is waited for: one handler that stands still keeps no other's.
+        for _, connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        for thread, _ in connections:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 

@@ -7,7 +7,6 @@ an access token of Microsoft Entra for a refresh token first (an account's passw
 
 from __future__ import annotations
 
-import base64
 import hmac
 import json
 import secrets
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from pytest_registry.security.accounts import Account, Accounts
-from pytest_registry.security.credentials import Credentials
+from pytest_registry.security.credentials import REFRESH_TOKEN_USERS, Credentials
 from pytest_registry.security.signing import SecretSigner, Signer, signed
 from pytest_registry.server.authentication import REALM
 from pytest_registry.server.authentication import Account as Proved
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
 ISSUER = "pytest-registry"
 REFRESH_LIFETIME = 3 * 3600
 """Seconds that a refresh token lives; Azure's live as long."""
-
-REFRESH_TOKEN_USERS = frozenset({"00000000-0000-0000-0000-000000000000", "<token>"})
-"""User names that say "the password is a refresh token": Azure's null GUID, and Docker's word."""
 
 _FORM_LIMIT = 64 * 1024
 _NOBODY = Account(Credentials("", ""))
@@ -144,17 +140,13 @@ class TokenServer:
         return signed(self._refresh, claims)
 
     def _by_header(self, request: Request) -> Account:
-        scheme, _, encoded = (request.header("authorization") or "").partition(" ")
-        if not scheme:
+        header = request.header("authorization")
+        if not header:
             return self._named("") or _NOBODY
-        try:
-            decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-        except ValueError:
-            decoded = ""
-        name, colon, password = decoded.partition(":")
-        if scheme.lower() != "basic" or not colon:
+        given = Credentials.from_basic(header)
+        if given is None:
             raise _unauthorized("the token server takes Basic authentication")
-        return self._by_password(name, password)
+        return self._by_password(given.username, given.password)
 
     def _by_password(self, name: str, password: str) -> Account:
         if name in REFRESH_TOKEN_USERS:

@@ -41,6 +41,15 @@ class Abandoned(BaseException):
     """The run ended in the midst of its registry's start."""
 
 
+class Start:
+    """The registry's start; `over` once it has ended, well or not.
+
+    No Event: the signal that interrupts the start may come while the main thread holds its lock.
+    """
+
+    over = False
+
+
 def main() -> None:
     """Keep the registry of the run that standard input tells, in the background."""
     os.umask(0o077)
@@ -99,12 +108,12 @@ def keep(run: Run) -> None:
     signal.signal(signal.SIGTERM, lambda *_: ends.put("asked to end"))
     from pytest_registry.sharing import service  # takes a while, and who waits looks for `serving`
 
-    started = _interruptible()
+    start = _interruptible()
     engine = sweep = None
     try:
-        _in_the_background(_wait_for_the_run, run, ends, started)  # which may interrupt at once
+        _in_the_background(_wait_for_the_run, run, ends, start)  # which may interrupt at once
         engine = service.start(run)
-        started.set()
+        start.over = True
     except Abandoned:
         # As if killed: an engine may be making just now what the start has asked of it.
         run.finished.unlink(missing_ok=True)
@@ -123,6 +132,7 @@ def guard(run: Run, keeper: int) -> None:
     """Wait for the keeper; if it was killed, tell so, and clean up in its place."""
     _close_output()
     _, status = os.waitpid(keeper, 0)
+    _ignore("SIGTERM")  # to pass it on would meet whatever process has the keeper's number now
     if os.waitstatus_to_exitcode(status) == 0:
         return
     from pytest_registry.sharing import service
@@ -142,26 +152,26 @@ def _wait_for_the_end(run: Run, ends: queue.SimpleQueue[str]) -> None:
             return
 
 
-def _wait_for_the_run(run: Run, ends: queue.SimpleQueue[str], started: threading.Event) -> None:
+def _wait_for_the_run(run: Run, ends: queue.SimpleQueue[str], start: Start) -> None:
     wait_until_released(run.life)
     if not run.kept.exists():
         ends.put("the run ended")
-        if not started.is_set():
+        if not start.over:
             _abandon(run)
 
 
-def _interruptible() -> threading.Event:
-    """Let `_abandon` interrupt this thread, the main one, until the event is set."""
-    started = threading.Event()
+def _interruptible() -> Start:
+    """Let `_abandon` interrupt this thread, the main one, until the start is over."""
+    start = Start()
 
     def handler(_number: int, _frame: FrameType | None) -> None:
-        if not started.is_set():
-            started.set()
+        if not start.over:
+            start.over = True
             raise Abandoned
 
     if sys.platform != "win32":
         signal.signal(signal.SIGUSR1, handler)
-    return started
+    return start
 
 
 def _abandon(run: Run) -> None:

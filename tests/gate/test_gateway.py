@@ -8,7 +8,8 @@ import http.client
 import os
 import socket
 import threading
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -220,6 +221,94 @@ def test_more_connections_than_select_can_count_are_passed_on(through: Gated) ->
         for each in held:
             os.close(each)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+Saying = Callable[[Iterable[bytes]], Gated]
+
+
+@pytest.fixture
+def saying(gated: Gated, tmp_path: Path) -> Iterator[Saying]:
+    """Before what says these bytes to one request and closes, a gateway."""
+    with contextlib.ExitStack() as stack:
+
+        def start(answer: Iterable[bytes]) -> Gated:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            listener.settimeout(30)
+
+            def serve() -> None:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    for block in answer:
+                        connection.sendall(block)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            stack.callback(thread.join)
+            host = f"127.0.0.1:{listener.getsockname()[1]}"
+            log = tmp_path / "saying.jsonl"
+            forward = Forward(Upstream(host, None, RUN, workers=False))
+            guard = Guard(ServerSettings(authenticator=Named()), RUN, log, forward=forward)
+            stack.callback(guard.close)
+            server = stack.enter_context(RegistryServer(guard.settings))
+            return type(gated)(server, log, guard.gate.key)
+
+        yield start
+
+
+def test_a_status_without_a_name_comes_through(saying: Saying) -> None:
+    through = saying([b"HTTP/1.1 520 Web Server Is Odd\r\nContent-Length: 3\r\n\r\nodd"])
+    answer = through.ask("GET", "/v2/")
+    assert (answer.status, answer.body) == (520, b"odd")
+    assert through.requests[-1].status == 520
+
+
+BLOCK = os.urandom(1 << 20)
+BLOCKS = 24
+
+
+def without_a_length(*, chunked: bool, last: bytes = b"0\r\n\r\n") -> Iterator[bytes]:
+    """An answer of many blocks that does not say how long it is."""
+    yield b"HTTP/1.1 200 OK\r\n"
+    yield b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"Connection: close\r\n\r\n"
+    for _ in range(BLOCKS):
+        yield b"%x\r\n" % len(BLOCK) if chunked else b""
+        yield BLOCK
+        yield b"\r\n" if chunked else b""
+    yield last if chunked else b""
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_an_answer_without_a_length_comes_through_and_fills_no_memory(
+    saying: Saying, chunked: bool
+) -> None:
+    through = saying(without_a_length(chunked=chunked))
+    connection = http.client.HTTPConnection(through.server.host, timeout=60)
+    tracemalloc.start()
+    try:
+        connection.request("GET", through.blob, headers={"Authorization": RUN.basic})
+        answer = connection.getresponse()
+        blocks = [answer.read(len(BLOCK)) == BLOCK for _ in range(BLOCKS)]
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        connection.close()
+    assert blocks == [True] * BLOCKS
+    assert int(answer.headers["Content-Length"]) == BLOCKS * len(BLOCK)
+    assert most < BLOCKS * len(BLOCK) / 2
+
+
+def test_a_fault_finds_the_middle_of_an_answer_without_a_length(saying: Saying) -> None:
+    through = saying(without_a_length(chunked=True))
+    with through.fault(on="GET blob", truncate="middle"):
+        answer = through.ask("GET", through.blob)
+    assert (answer.broke, len(answer.body)) == ("ended early", BLOCKS * len(BLOCK) // 2)
+
+
+def test_an_answer_without_a_length_that_breaks_off_is_a_bad_gateway(saying: Saying) -> None:
+    through = saying(without_a_length(chunked=True, last=b"100\r\nno more"))
+    answer = through.ask("GET", through.blob)
+    assert (answer.status, answer.codes) == (502, ["UNKNOWN"])
 
 
 def test_a_connection_that_the_registry_closes_as_it_is_asked_again_costs_no_answer(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_registry.gate.guard import Guard
+from pytest_registry.gate.log import RequestLog
 from pytest_registry.oci.media_types import OCI_MANIFEST
 from pytest_registry.oci.names import digest_of
 from pytest_registry.report.selector import METHODS, ROUTES
+from pytest_registry.report.traffic import read_requests
 from pytest_registry.security.credentials import Credentials
+from pytest_registry.server import Account, RegistryServer, Request, RequestRecord, ServerSettings
 
 if TYPE_CHECKING:
     from tests.gate.conftest import Gated
@@ -95,6 +101,58 @@ def test_all_that_is_noted_of_a_request(gated: Gated) -> None:
     assert pulled.fault == "fault: delay 0.2 s"
     assert (refused.route, refused.reference, refused.status) == ("manifest", "latest", 401)
     assert (refused.account, refused.worker) == ("", "")
+
+
+def test_a_request_whose_accounts_cannot_be_read_is_not_told_as_the_one_before(
+    tmp_path: Path,
+) -> None:
+    class FirstOnly:
+        asked = 0
+
+        def authenticate(self, _: Request) -> Account:
+            self.asked += 1
+            if self.asked > 1:
+                raise OSError("no disk")
+            return Account("somebody")
+
+    settings = ServerSettings(authenticator=FirstOnly(), access_log=False)
+    guard = Guard(settings, WORKER, tmp_path / "log")
+    with RegistryServer(guard.settings) as server:
+        connection = http.client.HTTPConnection(server.host, timeout=30)
+        for path in (f"{UPLOADS}?digest={DIGEST}", "/v2/"):
+            connection.request("POST", path, b"")
+            connection.getresponse().read()
+        connection.close()
+    guard.close()
+    first, second = read_requests(tmp_path / "log")
+    assert (first.account, first.digest) == ("somebody", DIGEST)
+    assert (second.status, second.path, second.digest) == (500, "/v2/", "")
+
+
+def test_a_request_that_ends_after_the_log_is_written_into_nobodys_file(tmp_path: Path) -> None:
+    log = RequestLog(tmp_path / "log")
+    log.close()
+    others = [(tmp_path / str(number)).open("wb") for number in range(8)]
+    record = RequestRecord(
+        method="GET",
+        route="base",
+        path="/v2/",
+        repository="",
+        reference="",
+        status=200,
+        bytes_in=0,
+        bytes_out=2,
+        started=1.0,
+        seconds=0.1,
+        user_agent="",
+        account=None,
+        client="127.0.0.1:1",
+    )
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        log.add(record, "", {})
+    assert [os.fstat(each.fileno()).st_size for each in others] == [0] * 8
+    for each in others:
+        each.close()
 
 
 def test_neither_a_query_nor_a_login_is_written_down(gated: Gated) -> None:

@@ -68,9 +68,9 @@ def test_what_the_engine_has_is_pushed_although_mutual_tls_shuts_it_out(
         registry.docker_command.pull(pushed)
     with contextlib.closing(docker_sdk.connect()) as docker:
         layers = docker.api.inspect_image(ci_nginx_image)["RootFS"]["Layers"]
-    config = registry.blob(
-        pushed, registry.client.manifest("samples/nginx", "latest").config.digest
-    )
+    described = registry.client.manifest("samples/nginx", "latest").config
+    assert described is not None
+    config = registry.blob(pushed, described.digest)
     assert json.loads(config)["rootfs"]["diff_ids"] == layers
 
 

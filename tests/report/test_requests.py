@@ -294,6 +294,14 @@ def test_a_log_is_read_again_from_where_one_was(tmp_path: Path) -> None:
     log.close()
 
 
+def test_a_line_that_a_full_disk_halved_costs_itself_and_the_next_one(tmp_path: Path) -> None:
+    line = line_of(recorded(HEAD), "main", {})
+    for half in (1, len(line) // 2, len(line) - 1):
+        (tmp_path / "log").write_text(line + line[:half] + line + line)
+        assert list(read_requests(tmp_path / "log")) == [HEAD, HEAD]
+        assert list(read_last(tmp_path / "log")) == [HEAD, HEAD]
+
+
 @pytest.mark.parametrize(
     "text",
     ["", '"', "\\", "\n", "\x00", "\x1b[31m", "é", "\U0001f40b", "\ud800", "</script>", "{}"],

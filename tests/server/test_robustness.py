@@ -183,6 +183,22 @@ def test_a_body_that_stops_coming_is_408(serve: Serve, kit: Kit) -> None:
     assert registry.files() == []
 
 
+def test_a_body_that_comes_after_its_408_is_not_taken_for_the_next_request(
+    serve: Serve, kit: Kit
+) -> None:
+    registry = serve(timeout=0.5)
+    path = registry.start_upload("a")
+    with registry.connect() as connection:
+        head = f"PATCH {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+        connection.sendall(head.encode() + b"1234")
+        answer = connection.recv(1000)
+        connection.sendall(b"56789GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer += kit.read_all(connection)
+    assert status_of(answer) == 408
+    assert b"\r\nConnection: close\r\n" in answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
 def test_a_chunk_that_stops_coming_can_be_resumed_from_where_the_registry_says(
     serve: Serve, kit: Kit
 ) -> None:

@@ -27,6 +27,7 @@ from pytest_registry.server import (
     Response,
     ServerSettings,
 )
+from pytest_registry.server import server as server_module
 
 if TYPE_CHECKING:
     from tests.server.conftest import Asked, Kit, Serve
@@ -82,6 +83,35 @@ def test_closing_cuts_connections_and_drops_uploads(serve: Serve, kit: Kit) -> N
         registry.server.close()
         assert idle.recv(1) == b""
     assert registry.files() == []
+
+
+def test_a_handler_that_stands_still_keeps_no_other_connection_from_being_cut(
+    serve: Serve, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "_CLOSE_SECONDS", 60.0)
+    inside, go_on = threading.Event(), threading.Event()
+
+    def stand_still(request: Request, proceed: Proceed) -> Response:
+        if request.method == "HEAD":
+            inside.set()
+            go_on.wait(60)
+        return proceed(request)
+
+    registry = serve(interceptor=stand_still)
+    with registry.connect() as busy:
+        busy.sendall(b"HEAD /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert inside.wait(10)
+        idle = registry.connect()
+        idle.sendall(b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle.recv(1000).startswith(b"HTTP/1.1 200 ")  # so it was accepted
+        closing = threading.Thread(target=registry.server.close)
+        closing.start()
+        try:
+            assert kit.read_all(idle) == b""  # or it times out
+        finally:
+            idle.close()
+            go_on.set()
+            closing.join()
 
 
 def test_a_port_in_use_is_an_error(registry: Asked) -> None:

@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_registry.errors import StateError
+from pytest_registry.oci.media_types import OCI_INDEX
 from pytest_registry.oci.names import digest_of
 from pytest_registry.server import RegistryServer, ServerSettings
 from pytest_registry.server.store import disk
+from pytest_registry.server.store.index import StoredManifest
+from pytest_registry.server.store.store import open_store
 from pytest_registry.server.store.uploads import random_uuid
 
 if TYPE_CHECKING:
@@ -48,6 +51,19 @@ def test_a_full_disk_is_told_and_nothing_is_half_stored(
     assert registry.ask("GET", f"/v2/a/blobs/{digest}").body == small
     monkeypatch.undo()
     assert registry.push_blob("a", large)
+
+
+def test_a_change_after_the_end_is_refused_and_written_into_nobodys_file(tmp_path: Path) -> None:
+    """A handler may outlive its server: then the journal's number is another file's."""
+    store = open_store(tmp_path / "storage", 60.0)
+    store.close()
+    others = [(tmp_path / str(number)).open("wb") for number in range(8)]
+    manifest = StoredManifest(digest_of(b"{}"), OCI_INDEX, 2)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        store.add_manifest("a", "t", manifest, b"{}", ["t"], condition=lambda _: None)
+    assert [os.fstat(each.fileno()).st_size for each in others] == [0] * 8
+    for each in others:
+        each.close()
 
 
 def test_a_journal_that_cannot_grow_takes_the_change_back(

@@ -92,8 +92,10 @@ class FileJournal:
             raise
 
     def close(self) -> None:
-        """Close the file and give up the lock."""
-        os.close(self._file)
+        """Close the file and give up the lock; what is recorded afterwards raises OSError."""
+        # Who comes late must not write into what else is opened with the same number.
+        file, self._file = self._file, -1
+        os.close(file)
         os.close(self._lock)
 
     def _rewrite(self, index: Index) -> None:

@@ -38,7 +38,8 @@ class Store:
     def close(self) -> None:
         """Drop open uploads and release the directory."""
         self._contents.close()
-        self._journal.close()
+        with self._lock:  # not in the midst of a change by a handler that outlives the server
+            self._journal.close()
 
     def repository(self, name: str) -> Repository | None:
         """A repository, to look at only; None if it holds nothing."""
