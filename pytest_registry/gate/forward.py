@@ -8,7 +8,6 @@ import ssl
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from pytest_registry.gate.answers import refusal
 from pytest_registry.gate.asker import subject
 from pytest_registry.gate.origin import Origin
 from pytest_registry.gate.passing import Forwarded, Nothing, read_whole, send_body
@@ -16,6 +15,7 @@ from pytest_registry.gate.realms import Realms
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.server import Content, Request, Response
 from pytest_registry.server.authentication import Account
+from pytest_registry.server.errors import error_response
 
 _SAFE = frozenset({"GET", "HEAD"})
 _HOP_BY_HOP = frozenset(
@@ -226,7 +226,8 @@ class Named:
 
 def _bad_gateway(error: Exception) -> Response:
     why = str(error) or type(error).__name__
-    return refusal(502, "spec", detail=f"the registry behind the gateway: {why}")
+    message = f"the registry behind the gateway does not answer: {why}"
+    return error_response(502, "UNKNOWN", message, ())
 
 
 def _quoted(path: str) -> str:

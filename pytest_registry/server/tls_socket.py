@@ -17,6 +17,12 @@ _SENT = 64 * 1024
 """Bytes that are encrypted and sent at once; in more, sending waits for the encryption."""
 _RECEIVED = 32 * 1024
 
+PLAIN = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 48\r\n"
+    b"Connection: close\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
+)
+"""What Go's servers answer too; a client that is told nothing waits and tries again."""
+
 Done = TypeVar("Done")
 
 
@@ -31,8 +37,13 @@ class TlsSocket:
         self._ended = False
 
     def do_handshake(self) -> None:
-        """Agree with the client; it gets an alert where that fails."""
-        self._do(self._tls.do_handshake)
+        """Agree with the client; where that fails it gets an alert, or PLAIN if it speaks HTTP."""
+        try:
+            self._do(self._tls.do_handshake)
+        except ssl.SSLError as error:
+            if error.reason == "HTTP_REQUEST":
+                self._connection.sendall(PLAIN)
+            raise
 
     def sendall(self, data: bytes | memoryview, /) -> None:
         """Send everything."""

@@ -79,6 +79,19 @@ def test_a_client_that_never_shakes_hands_keeps_nobody_waiting(
         connection.close()
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT"])
+def test_a_client_that_speaks_plain_http_is_told(
+    serve: Serve, certificate: dict[str, Path], method: str
+) -> None:
+    port = serve(**certificate).server.port
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection.request(method, "/v2/")
+    answer = connection.getresponse()
+    assert answer.status == 400
+    assert method == "HEAD" or b"HTTPS server" in answer.read()
+    connection.close()
+
+
 def test_a_client_certificate_is_asked_for(
     serve: Serve, certificate: dict[str, Path], authority: trustme.CA, tmp_path: Path
 ) -> None:
