@@ -87,6 +87,28 @@ def test_a_containers_last_log_lines_are_of_what_the_test_did(
     assert "TLS handshake error" not in log, "our look whether it serves did not speak TLS"
 
 
+@pytest.mark.parametrize("tls", ["on", "mutual"])
+def test_an_embedded_registrys_last_log_lines_are_of_what_the_test_did(
+    pytester: pytest.Pytester, tls: str, leaves_nothing_behind: None
+) -> None:
+    pytest.importorskip("trustme", reason="makes the registry's certificates")
+    pytester.makepyfile(
+        """
+        import pytest
+        from pytest_registry import ImageNotFound
+
+        def test_failing(registry):
+            with pytest.raises(ImageNotFound):
+                registry.pull("my/app", "missing")
+            assert False
+        """
+    )
+    result = pytester.runpytest_subprocess(EMBEDDED, f"--registry-tls={tls}")
+    result.assert_outcomes(failed=1)
+    assert "/v2/my/app/manifests/missing 404" in result.stdout.str()
+    assert "broke off" not in result.stdout.str(), "our look whether it serves broke off"
+
+
 def test_a_failure_is_reported_even_where_nothing_can_be_told_of_the_registry(
     pytester: pytest.Pytester, leaves_nothing_behind: None
 ) -> None:
