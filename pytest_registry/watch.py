@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_registry.report.traffic import LoggedRequest
 
 
-LATE = 0.05
+LATE = 1.0
 """Seconds within which a request is written down after its end."""
 
 _logs: set[Path] = set()
@@ -190,7 +190,7 @@ def _since_the_test_began(log: Path, test: Current) -> Iterator[LoggedRequest]:
 
 def _next_line(log: Path, size: int) -> int:
     """Where the next line began when a log had `size` bytes: one may have been half written."""
-    if size == 0 or not log.exists():
+    if size == 0 or _size(log) < size:  # another log stands there now
         return 0
     with log.open("rb") as file:
         file.seek(size - 1)

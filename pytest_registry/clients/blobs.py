@@ -139,7 +139,8 @@ def has_blob(session: Session, repository: str, digest: str, *actions: str) -> b
 def upload(session: Session, repository: str, digest: str, body: Body) -> None:
     """POST and PUT a blob (distribution-spec, "POST then PUT").
 
-    The whole upload is begun anew a few times where the connection breaks or the server fails.
+    The whole upload is begun anew a few times where the connection breaks or the server fails; not
+    where no answer came in time.
     """
     pace = Pace(session.policy)
     while True:
@@ -147,7 +148,7 @@ def upload(session: Session, repository: str, digest: str, body: Body) -> None:
             return _finish(session, repository, digest, body, _begin(session, repository, digest))
         except ProtocolError as error:
             server = error.status is None or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-            if not (server and pace.after_failure()):
+            if _was_late(error) or not (server and pace.after_failure()):
                 raise
 
 
@@ -233,9 +234,14 @@ def _finish(session: Session, repository: str, digest: str, body: Body, location
     )
     try:
         session.order(request)
-    except RegistryError:
-        _cancel(session, repository, location)
+    except RegistryError as error:
+        if not _was_late(error):
+            _cancel(session, repository, location)
         raise
+
+
+def _was_late(error: RegistryError) -> bool:
+    return isinstance(error.__cause__, NoAnswer) and error.__cause__.late
 
 
 def _cancel(session: Session, repository: str, location: str) -> None:

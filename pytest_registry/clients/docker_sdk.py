@@ -23,7 +23,7 @@ from docker.models.images import ImageCollection
 from pytest_registry.clients import engine_address, podman, ssh
 from pytest_registry.clients.engine_words import fail
 from pytest_registry.clients.environment import engine_environment, engines_own_authority
-from pytest_registry.clients.forks import begin_anew_in_children
+from pytest_registry.clients.forks import begin_anew_in_children, give_new_pools
 from pytest_registry.errors import (
     EngineUnavailable,
     PullError,
@@ -226,11 +226,11 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
 
     def after_fork(self) -> None:
         """Have connections of this process's own."""
-        adapters = self.api.adapters.values()
-        self._parents = [dict(vars(each)) for each in adapters]  # not given up, which would warn
-        for adapter in adapters:
-            adapter.__setstate__(adapter.__getstate__())  # which makes a pool manager anew
-            if hasattr(adapter, "pools"):  # docker-py's own, for sockets and ssh
+        self._parents = give_new_pools(self.api.adapters.values())
+        for adapter in self.api.adapters.values():
+            if isinstance(adapter, ssh.SshAdapter):
+                adapter.begin_anew()
+            elif hasattr(adapter, "pools"):  # docker-py's own, for sockets
                 dispose = adapter.pools.dispose_func
                 adapter.pools = type(adapter.pools)(DEFAULT_NUM_POOLS, dispose)
 

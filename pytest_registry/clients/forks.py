@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import weakref
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 
 class Forkable(Protocol):
@@ -23,6 +24,15 @@ _living: weakref.WeakSet[Forkable] = weakref.WeakSet()
 def begin_anew_in_children(each: Forkable) -> None:
     """Have `each.after_fork()` called in every child that is forked while it is in use."""
     _living.add(each)
+
+
+def give_new_pools(adapters: Iterable[Any]) -> object:
+    """Have requests' adapters connect anew; what they had, to be kept: given up, it would warn."""
+    had = []
+    for adapter in adapters:
+        had.append(dict(vars(adapter)))
+        adapter.__setstate__(adapter.__getstate__())  # as after unpickling: with an empty pool
+    return had
 
 
 def _in_child() -> None:

@@ -14,7 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from pytest_registry.clients.challenge import Challenge, parse_challenges
-from pytest_registry.clients.forks import begin_anew_in_children
+from pytest_registry.clients.forks import begin_anew_in_children, give_new_pools
 from pytest_registry.errors import AuthenticationFailed, ProtocolError, Unsupported
 from pytest_registry.security.certificates import system_authorities
 from pytest_registry.security.credentials import Credentials
@@ -54,13 +54,13 @@ class RegistrySession(requests.Session):
         # Not `auth`, which requests would send to hosts that an absolute address names.
         self._login = _AsAsked(self, credentials)
         self._parents: object = None
-        self._begin_anew()
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, HTTPAdapter(pool_maxsize=16))
         begin_anew_in_children(self)
 
     def after_fork(self) -> None:
         """Have connections of this process's own."""
-        self._parents = dict(self.adapters)  # not closed, nor given up, which would warn
-        self._begin_anew()
+        self._parents = give_new_pools(self.adapters.values())
 
     def request(  # type: ignore[override]
         self, method: str, url: str, *args: Any, **kwargs: Any
@@ -107,10 +107,6 @@ class RegistrySession(requests.Session):
         # Not our own `request`: the token server may be another host, and wants Basic.
         return super().request("GET", realm, params=query, headers=headers, timeout=TIMEOUT)
 
-    def _begin_anew(self) -> None:
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, HTTPAdapter(pool_maxsize=16))
-
 
 class _AsAsked(requests.auth.AuthBase):
     """Answers the registry's challenges (RFC 9110, section 11)."""
@@ -156,7 +152,7 @@ class _AsAsked(requests.auth.AuthBase):
 def _rewind(request: requests.PreparedRequest) -> None:
     """Have the body ready to be sent once more; raises Unsupported where that cannot be."""
     body: Any = request.body
-    if body is None or isinstance(body, (bytes, str)):
+    if body is None or not (hasattr(body, "read") or iter(body) is body):
         return
     try:
         body.seek(request._body_position)
@@ -164,8 +160,7 @@ def _rewind(request: requests.PreparedRequest) -> None:
         raise Unsupported(
             f"send the body of {request.method} {urlsplit(request.url or '').path} again",
             "the registry asked for a login first, and the body can be read only once",
-            "give bytes or a file that can seek, or with the request an Authorization header:"
-            " the token is registry.http.token(SCOPE)",
+            "give bytes or a file that can seek, or an Authorization header with the request",
             section="body-once",
         ) from error
 

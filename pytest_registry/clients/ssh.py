@@ -133,8 +133,13 @@ class SshAdapter(UnixHTTPAdapter):  # type: ignore[misc] # docker has no types
 
     def __init__(self, command: list[str], timeout: float) -> None:
         super().__init__(NOWHERE, timeout)
-        self._processes = _Processes(command)
-        self._pool = _Pool(self._processes, timeout, self.max_pool_size)
+        self._command = command
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Have no connection yet, nor any in common with a process that was forked."""
+        self._processes = _Processes(self._command)
+        self._pool = _Pool(self._processes, self.timeout, self.max_pool_size)
 
     def get_connection(self, url: str, proxies: object = None) -> _Pool:  # noqa: ARG002 - docker-py's
         """One pool for all: docker-py has one per URL, each of which would log in anew."""
@@ -154,10 +159,12 @@ class SshAdapter(UnixHTTPAdapter):  # type: ignore[misc] # docker has no types
             raise requests.exceptions.ConnectionError(f"ssh: {told.strip()}") from error
 
     def close(self) -> None:
-        """End all connections."""
+        """End all connections; others may be made afterwards, as with docker-py's own."""
         super().close()
-        self._pool.close()
-        self._processes.end()
+        pool, processes = self._pool, self._processes
+        self.begin_anew()
+        pool.close()
+        processes.end()
 
 
 class _Pool(urllib3.HTTPConnectionPool):
@@ -184,14 +191,16 @@ class _Processes:
 
     def __init__(self, command: list[str]) -> None:
         self._command = command
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the client
+        self._files: list[Any] = []  # where they say it, once there is one
         self._running: list[subprocess.Popen[bytes]] = []
         self._last: subprocess.Popen[bytes] | None = None
-        self.end = weakref.finalize(self, _end, self._running, self._said, os.getpid())
+        self.end = weakref.finalize(self, _end, self._running, self._files, os.getpid())
 
     def open(self) -> socket.socket:
         """One more connection; whether it holds is seen at its first answer."""
         self._running[:] = [each for each in self._running if each.poll() is None]
+        if not self._files:
+            self._files.append(tempfile.TemporaryFile())  # noqa: SIM115 - as long as we live
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -200,7 +209,7 @@ class _Processes:
                     self._command,
                     stdin=theirs.fileno(),
                     stdout=theirs.fileno(),
-                    stderr=self._said,
+                    stderr=self._files[0],
                     start_new_session=True,
                 )
             except BaseException:
@@ -211,7 +220,8 @@ class _Processes:
 
     def said(self) -> str:
         """All that was said so far."""
-        return os.pread(self._said.fileno(), 1 << 20, 0).decode("utf-8", "replace")
+        contents = (os.pread(each.fileno(), 1 << 20, 0) for each in self._files)
+        return b"".join(contents).decode("utf-8", "replace")
 
     def wait_for_the_last(self) -> None:
         """Wait until the last connection's command has ended, which it does when it failed."""
@@ -220,8 +230,9 @@ class _Processes:
                 self._last.wait(PATIENCE)
 
 
-def _end(running: list[subprocess.Popen[bytes]], said: Any, owner: int) -> None:
-    said.close()
+def _end(running: list[subprocess.Popen[bytes]], files: list[Any], owner: int) -> None:
+    for file in files:
+        file.close()
     if os.getpid() != owner:
         return  # a fork of ours: they are the parent's
     for each in running:

@@ -80,7 +80,8 @@ class Forward:
             request.account = None
         try:
             return self._response(reply, request)
-        except (ConnectionError, http.client.HTTPException) as error:  # OSError: our own disk's
+        except (ConnectionError, TimeoutError, http.client.HTTPException) as error:
+            # No other OSError, which is of our own disk.
             return _bad_gateway(error)
 
     def challenge(self, request: Request) -> Response:

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 from pytest_registry.gate.origin import BLOCK
 from pytest_registry.server import Content, Request
@@ -109,23 +110,35 @@ def _pipe() -> Iterator[tuple[int, int]]:
         os.close(writer)
 
 
+def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        # None, which typeshed does not know of, where the kernel's timeout is over.
+        block: bytes | None = response.read(BLOCK)
+        if block is None:
+            raise TimeoutError("it stands still in the midst of its answer")
+        if not block:
+            return
+        yield block
+
+
 def read_whole(response: http.client.HTTPResponse) -> bytes | Content:
     """The body of an answer that does not tell its length, which a content has to know.
 
     So it is read to its end before any of it is passed on: a fault has to find its middle. What is
     long goes into a file without a name, so that memory stays constant. Raises HTTPException and
-    ConnectionError where the registry breaks off, OSError on a full disk.
+    ConnectionError where the registry breaks off, TimeoutError where it stands still, OSError on a
+    full disk.
     """
-    block = response.read(BLOCK)
-    if len(block) < BLOCK:
-        return block
+    blocks = _blocks(response)
+    first, second = next(blocks, b""), next(blocks, None)
+    if second is None:
+        return first
     file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - the content closes it
     try:
-        while block:
+        for block in chain((first, second), blocks):
             rest = memoryview(block)
             while rest:
                 rest = rest[file.write(rest) :]
-            block = response.read(BLOCK)
         return FileContent(file, 0, file.tell())
     except BaseException:
         file.close()

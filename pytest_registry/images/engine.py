@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pytest_registry.clients import engine_address
 from pytest_registry.errors import EngineUnavailable, TransferError
-from pytest_registry.images.sources import archived_image
+from pytest_registry.images.sources import read_archive
 from pytest_registry.security.locks import locked
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def saved_image(reference: str) -> ImageSource | None:
         raise TransferError(
             f"read {reference} from the container engine",
             first_line(error),
-            "see the engine's own log for more",
+            "see the engine's own log for more, and whether temporary files have room",
         ) from error
 
 
@@ -90,9 +90,19 @@ def _saved(engine: docker.DockerClient, reference: str) -> ImageSource:
     with tempfile.TemporaryDirectory(prefix="pytest-registry-", ignore_cleanup_errors=True) as made:
         path = Path(made) / "image.tar"
         with path.open("wb") as file:
-            for block in engine.api.get_image(reference):
+            for block in engine.api.get_image(_as_saved(engine, reference)):
                 file.write(block)
-        return archived_image(path)  # which keeps the file open, and needs its name no more
+        # It keeps the file open, and needs its name no more.
+        return read_archive(path, f"{reference} of the container engine")
+
+
+def _as_saved(engine: docker.DockerClient, reference: str) -> str:
+    """The one name of an image: by one without a tag, all tags of a repository would be saved."""
+    found = engine.api.inspect_image(reference)
+    if found["Id"].removeprefix("sha256:").startswith(reference.removeprefix("sha256:")):
+        return next(iter(found["RepoTags"] or ()), reference)
+    has_target = ":" in reference.rpartition("/")[2] or "@" in reference
+    return reference if has_target else f"{reference}:latest"
 
 
 def forget(engine: LoggedInClient, reference: str) -> None:

@@ -16,7 +16,7 @@ from pytest_registry.images.source import Readable, blocks_of
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import OCI_INDEX
-from pytest_registry.security.locks import lock
+from pytest_registry.security.locks import holding
 
 LAYOUT_FILE = "oci-layout"
 INDEX_FILE = "index.json"
@@ -147,5 +147,5 @@ def _alone_in(directory: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             descriptor = os.open(directory, os.O_RDONLY)
             held.callback(os.close, descriptor)
-            lock(descriptor)
+            held.enter_context(holding(descriptor))
         yield

@@ -93,14 +93,19 @@ def archived_image(path: Path, tag: str | None = None) -> ImageSource:
     Raises ImageNotFound, and OptionError for another path than a pathlib.Path.
     """
     _check_path(path)
+    return read_archive(path, str(path), tag)
+
+
+def read_archive(path: Path, name: str, tag: str | None = None) -> ImageSource:
+    """The same for an archive that errors shall name otherwise."""
     files: Files = DirectoryFiles(path) if path.is_dir() else TarFiles(path)
     if files.size(INDEX_FILE) is not None:
-        layout = LayoutImage(files, str(path), tag)
+        layout = LayoutImage(files, name, tag)
         return layout if layout.is_whole() else OnePlatform(layout)
     if files.size(ARCHIVE_FILE) is not None:
-        return docker_archive(files, str(path), tag)
+        return docker_archive(files, name, tag)
     raise ImageNotFound(
-        f"read {path}",
+        f"read {name}",
         f"it holds neither {INDEX_FILE} nor {ARCHIVE_FILE}",
         "give an OCI layout (directory or tar) or what `docker save` wrote",
     )

@@ -29,18 +29,26 @@ def locked(path: Path) -> Iterator[None]:
     Raises FileNotFoundError where its directory is gone: one that was cleaned up must not come
     back, hence no filelock here, which would make it again.
     """
-    descriptor, owner = open_lock(path, make=True), os.getpid()
+    descriptor = open_lock(path, make=True)
     try:
-        lock(descriptor)
-        try:
+        with holding(descriptor):
             yield
-        finally:
-            # Closing does not let go where a thread forked meanwhile: the child has a copy. And a
-            # child that was forked in here must not let go of its parent's lock.
-            if os.getpid() == owner:
-                unlock(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def holding(descriptor: int) -> Iterator[None]:
+    """Have the lock of an open file while the context lasts."""
+    owner = os.getpid()
+    lock(descriptor)
+    try:
+        yield
+    finally:
+        # Closing does not let go where a thread forked meanwhile: the child has a copy. And a child
+        # that was forked in here must not let go of its parent's lock.
+        if os.getpid() == owner:
+            unlock(descriptor)
 
 
 def open_lock(path: Path, *, make: bool) -> int:

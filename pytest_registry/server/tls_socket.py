@@ -37,7 +37,10 @@ class TlsSocket:
         self._ended = False
 
     def do_handshake(self) -> None:
-        """Agree with the client; where that fails it gets an alert, or PLAIN if it speaks HTTP."""
+        """Agree with the client, which gets an alert where that fails.
+
+        Or PLAIN, where it speaks HTTP: OpenSSL knows GET, HEAD, POST and PUT.
+        """
         try:
             self._do(self._tls.do_handshake)
         except ssl.SSLError as error:

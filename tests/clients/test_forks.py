@@ -8,8 +8,10 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from requests.adapters import HTTPAdapter
 
 from pytest_registry import Registry
 from pytest_registry.clients.oci import OciClient
@@ -84,6 +86,17 @@ def test_the_requests_session_is_split_too(registry: Registry, registry_namespac
             assert answer.json()["name"] == f"{registry_namespace}/{name}"
 
     both(ask, *names)
+
+
+def test_an_adapter_of_ones_own_stays_as_it_is(registry: Registry) -> None:
+    session = registry.logged_in(registry.credentials).http
+    session.mount("http://", HTTPAdapter(max_retries=5))
+    adapter: Any = session.get_adapter(registry.url)
+    had = adapter.poolmanager
+    session.after_fork()
+    assert session.get_adapter(registry.url) is adapter
+    assert adapter.max_retries.total == 5
+    assert adapter.poolmanager is not had
 
 
 @pytest.mark.container_engine

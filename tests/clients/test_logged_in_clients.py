@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,16 @@ def test_a_file_is_sent_whole_after_the_login(registry_by: Registry) -> None:
     answer = login.put(f"{place}?digest={digest_of(content[4:])}", data=file)
     assert answer.status_code == 201
     assert registry_by.blob("files", digest_of(content[4:])) == content[4:]
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_whatever_can_be_read_twice_is_sent_after_the_login(
+    registry_by: Registry, kind: Callable[[bytes], Any]
+) -> None:
+    login = registry_by.logged_in(registry_by.credentials).http
+    place = registry_by.http.post("/v2/files/blobs/uploads/").headers["Location"]
+    answer = login.patch(place, data=kind(b"content"))
+    assert (answer.status_code, answer.headers["Range"]) == (202, "0-6")
 
 
 def test_a_body_that_can_be_read_only_once_says_so(registry_by: Registry) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,27 @@ def test_an_upload_that_never_begins_is_tried_no_oftener_than_any_request(
     with pytest.raises(ProtocolError, match="503"):
         client.put_blob("a", BLOB)
     assert len(server.asked("POST")) == 3  # as the client of these tests does
+
+
+def test_an_upload_that_nobody_answers_is_waited_for_once(
+    scripted: Callable[[Script], ScriptedServer], reply: type[Reply]
+) -> None:
+    over = threading.Event()
+
+    def script(seen: Seen) -> Reply:
+        if seen.method == "HEAD":
+            return reply(404)
+        over.wait(30)
+        return reply(0)
+
+    server = scripted(script)
+    with (
+        OciClient(server.url, timeout=0.2) as client,
+        pytest.raises(ProtocolError, match="did not answer in time"),
+    ):
+        client.put_blob("a", BLOB)
+    over.set()
+    assert [each.method for each in server.seen] == ["HEAD", "POST"]
 
 
 def test_a_file_that_cannot_be_read_is_not_blamed_on_the_registry(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_registry.gate import origin
 from pytest_registry.gate.forward import Forward, Named, Upstream
 from pytest_registry.gate.guard import Guard
 from pytest_registry.oci.names import digest_of
@@ -309,6 +310,24 @@ def test_an_answer_without_a_length_that_breaks_off_is_a_bad_gateway(saying: Say
     through = saying(without_a_length(chunked=True, last=b"100\r\nno more"))
     answer = through.ask("GET", through.blob)
     assert (answer.status, answer.codes) == (502, ["UNKNOWN"])
+
+
+@pytest.mark.parametrize("begun", [b"", b"half"])
+def test_an_answer_without_a_length_that_stands_still_is_a_bad_gateway(
+    saying: Saying, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(origin, "TIMEOUT", 0.2)
+    over = threading.Event()
+
+    def answer() -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + begun
+        over.wait(30)
+
+    through = saying(answer())
+    try:
+        assert through.ask("GET", through.blob).status == 502
+    finally:
+        over.set()
 
 
 def test_a_connection_that_the_registry_closes_as_it_is_asked_again_costs_no_answer(

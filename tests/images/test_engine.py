@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,27 @@ def test_what_the_engine_has_is_pushed_although_mutual_tls_shuts_it_out(
     assert described is not None
     config = registry.blob(pushed, described.digest)
     assert json.loads(config)["rootfs"]["diff_ids"] == layers
+
+
+@pytest.mark.container_engine
+def test_of_a_repository_with_several_tags_the_one_that_is_meant_is_saved(
+    ci_nginx_image: str, leaves_nothing_behind: None
+) -> None:
+    name = f"pytest-registry-saved-{os.getpid()}"
+    with contextlib.closing(docker_sdk.connect()) as docker:
+        meant = docker.api.inspect_image(ci_nginx_image)["Id"]
+        try:
+            docker.api.tag(ci_nginx_image, name, "latest")
+            docker.api.tag("pytest-registry-ci/registry:3", name, "other")
+            for given in (name, f"{name}:latest", meant, meant.removeprefix("sha256:")[:12]):
+                saved = engine.saved_image(given)
+                assert saved is not None
+                config = saved.root().config
+                assert config is not None
+                assert config.digest == meant
+        finally:
+            for tag in ("latest", "other"):
+                docker.api.remove_image(f"{name}:{tag}")
 
 
 @pytest.mark.container_engine

@@ -251,3 +251,32 @@ def test_what_the_docker_command_there_says_is_told(
     monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
     with pytest.raises(EngineUnavailable, match=r"docker: .*not found"):
         connect()
+
+
+def test_a_client_that_was_closed_may_be_used_again(
+    remote: RemoteEngine, behind_ssh: SshServer
+) -> None:
+    from pytest_registry.clients.docker_sdk import connect
+
+    with closing(connect()) as client:
+        client.close()
+        until(lambda: not ssh_commands(behind_ssh), "the closed connection goes on")
+        assert client.info()["DockerRootDir"] == str(remote.place / "data")
+
+
+def test_a_forked_child_has_connections_of_its_own(behind_ssh: SshServer) -> None:
+    from pytest_registry.clients.docker_sdk import TIMEOUT, LoggedInClient, _connect
+    from pytest_registry.clients.forks import begin_anew_in_children
+
+    with closing(_connect(LoggedInClient, TIMEOUT)) as client:
+        begin_anew_in_children(client)
+        client.ping()
+        parents = set(ssh_commands(behind_ssh))
+        child = os.fork()
+        if not child:
+            signal.alarm(60)
+            client.ping()
+            os._exit(0 if parents < set(ssh_commands(behind_ssh)) else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        client.ping()
+        assert parents <= set(ssh_commands(behind_ssh))

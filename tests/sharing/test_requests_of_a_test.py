@@ -112,6 +112,15 @@ def test_a_line_that_was_half_written_when_the_test_began_is_passed_over(process
     assert process.seen() == ["/mine"]
 
 
+def test_a_log_that_was_begun_anew_is_read_from_its_beginning(
+    process: Process, tmp_path: Path
+) -> None:
+    process.write(line_of("/before", 0.0) * 3)
+    began = process.begin()
+    (tmp_path / "requests").write_text(line_of("/mine", began))
+    assert process.seen() == ["/mine"]
+
+
 def test_a_log_that_is_gone_has_no_requests(process: Process, tmp_path: Path) -> None:
     process.begin()
     (tmp_path / "requests").unlink()
