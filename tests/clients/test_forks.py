@@ -90,11 +90,11 @@ def test_the_requests_session_is_split_too(registry: Registry, registry_namespac
 
 def test_an_adapter_of_ones_own_stays_as_it_is(registry: Registry) -> None:
     session = registry.logged_in(registry.credentials).http
-    session.mount("http://", HTTPAdapter(max_retries=5))
-    adapter: Any = session.get_adapter(registry.url)
+    adapter: Any = HTTPAdapter(max_retries=5)
+    session.mount("http://", adapter)
     had = adapter.poolmanager
     session.after_fork()
-    assert session.get_adapter(registry.url) is adapter
+    assert session.get_adapter(registry.url) == adapter
     assert adapter.max_retries.total == 5
     assert adapter.poolmanager is not had
 
