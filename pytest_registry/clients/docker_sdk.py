@@ -203,7 +203,6 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
     _credentials: Credentials
     _limits: OperationLimits
     _is_podman: bool = False
-    _parents: object = None
 
     @classmethod
     def log_in(
@@ -226,7 +225,7 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
 
     def after_fork(self) -> None:
         """Have connections of this process's own."""
-        self._parents = give_new_pools(self.api.adapters.values())
+        give_new_pools(self.api.adapters.values())
         for adapter in self.api.adapters.values():
             if isinstance(adapter, ssh.SshAdapter):
                 adapter.begin_anew()

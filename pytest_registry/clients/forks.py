@@ -20,19 +20,25 @@ class Forkable(Protocol):
 
 _living: weakref.WeakSet[Forkable] = weakref.WeakSet()
 
+_parents: list[object] = []
+"""What children have left alone: given up, it would warn that it was never closed."""
+
 
 def begin_anew_in_children(each: Forkable) -> None:
     """Have `each.after_fork()` called in every child that is forked while it is in use."""
     _living.add(each)
 
 
-def give_new_pools(adapters: Iterable[Any]) -> object:
-    """Have requests' adapters connect anew; what they had, to be kept: given up, it would warn."""
-    had = []
+def leave_alone(parents: object) -> None:
+    """Keep connections of the parent's, in the child, and never use or close them."""
+    _parents.append(parents)
+
+
+def give_new_pools(adapters: Iterable[Any]) -> None:
+    """Have requests' adapters connect anew, and leave alone what they had."""
     for adapter in adapters:
-        had.append(dict(vars(adapter)))
+        leave_alone(dict(vars(adapter)))
         adapter.__setstate__(adapter.__getstate__())  # as after unpickling: with an empty pool
-    return had
 
 
 def _in_child() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from pytest_registry.clients.forks import begin_anew_in_children
+from pytest_registry.clients.forks import begin_anew_in_children, leave_alone
 
 if TYPE_CHECKING:
     import ssl
@@ -133,7 +133,6 @@ class Transport:
         self._client_cert = client_cert
         self._timeout = timeout
         self._pools: dict[tuple[bool, bool, str | None], PoolManager] = {}
-        self._parents: object = None
         self._lock = threading.Lock()
         begin_anew_in_children(self)
 
@@ -163,7 +162,7 @@ class Transport:
 
     def after_fork(self) -> None:
         """Have connections of this process's own."""
-        self._parents = self._pools  # not closed, nor given up, which would warn
+        leave_alone(self._pools)
         self._pools = {}
         self._lock = threading.Lock()
 

@@ -53,14 +53,13 @@ class RegistrySession(requests.Session):
         self._credentials = credentials
         # Not `auth`, which requests would send to hosts that an absolute address names.
         self._login = _AsAsked(self, credentials)
-        self._parents: object = None
         for scheme in ("http://", "https://"):
             self.mount(scheme, HTTPAdapter(pool_maxsize=16))
         begin_anew_in_children(self)
 
     def after_fork(self) -> None:
         """Have connections of this process's own."""
-        self._parents = give_new_pools(self.adapters.values())
+        give_new_pools(self.adapters.values())
 
     def request(  # type: ignore[override]
         self, method: str, url: str, *args: Any, **kwargs: Any
