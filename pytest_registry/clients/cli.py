@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from pytest_registry.clients.engine_words import COMMAND, fail
 from pytest_registry.errors import EngineUnavailable, PullError, PushError, RegistryError
 from pytest_registry.images.image import Image
-from pytest_registry.limits.policy import OperationLimits
-from pytest_registry.oci.reference import Reference
+from pytest_registry.limits.policy import OperationLimits, slot_for
 
 TIMEOUT = 600.0
 """Seconds that a command may take."""
@@ -56,13 +54,13 @@ class DockerCommand:
     def push(self, image: Image | str, *options: str) -> Output:
         """Push a local tag, within a push slot; raises PushError, AuthenticationFailed."""
         reference = self._reference(image)
-        with self._slot("push", reference):
+        with slot_for(self._limits, "push", reference, self._host):
             return self._run("push", *options, reference, kind=PushError)
 
     def pull(self, image: Image | str, *options: str) -> Output:
         """Pull, within a pull slot; raises PullError, ImageNotFound, AuthenticationFailed."""
         reference = self._reference(image)
-        with self._slot("pull", reference):
+        with slot_for(self._limits, "pull", reference, self._host):
             return self._run("pull", *options, reference, kind=PullError)
 
     def run(self, *arguments: str, stdin: str | None = None) -> Output:
@@ -99,18 +97,8 @@ class DockerCommand:
         self.outputs.append(output)
         if done.returncode != 0:
             said = (done.stderr or done.stdout).strip() or f"it ended with {done.returncode}"
-            fail(asked, said, kind, own=self._is_ours(arguments[-1]))
+            fail(asked, said, kind, own=arguments[-1].startswith(f"{self._host}/"))
         return output
-
-    def _is_ours(self, reference: str) -> bool:
-        return reference.startswith(f"{self._host}/")
-
-    def _slot(self, operation: str, reference: str) -> AbstractContextManager[object]:
-        if not self._is_ours(reference):
-            return nullcontext()
-        named = Reference.parse(reference)
-        take = self._limits.push if operation == "push" else self._limits.pull
-        return take(named.repository, reference=named.target)
 
     def _reference(self, image: Image | str) -> str:
         """As the daemon, which may be on another machine, reaches an image of the registry."""

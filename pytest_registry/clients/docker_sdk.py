@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ from pytest_registry.errors import (
     RegistryError,
     TransferError,
 )
-from pytest_registry.limits.policy import Kind, OperationLimits
+from pytest_registry.limits.policy import Kind, OperationLimits, slot_for
 from pytest_registry.oci.reference import Reference, located
 from pytest_registry.report.progress import Bar, shown
 from pytest_registry.security.credentials import Credentials
@@ -251,11 +251,7 @@ class LoggedInClient(docker.DockerClient):  # type: ignore[misc] # docker has no
 
     def slot(self, kind: Kind, image: str) -> AbstractContextManager[object]:
         """A slot for an operation on the run's registry; other registries have no limit here."""
-        if not self._is_ours(image):
-            return nullcontext()
-        named = Reference.parse(image)
-        take = self._limits.pull if kind == "pull" else self._limits.push
-        return take(named.repository, reference=named.target)
+        return slot_for(self._limits, kind, image, self._host)
 
     def credentials_for(self, image: str) -> Credentials | None:
         """The run's login for the run's registry, None for others: docker-py then finds its own."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from pytest_registry.errors import OptionError
+from pytest_registry.oci.reference import Reference
 
 Kind = Literal["pull", "push"]
 
@@ -44,6 +45,17 @@ class OperationLimits(Protocol):
         self, repository: str = "", *, reference: str = ""
     ) -> AbstractContextManager[Operation]:
         """Hold a push slot while the context lasts; entering raises SlotTimeout."""
+
+
+def slot_for(
+    limits: OperationLimits, kind: Kind, image: str, host: str
+) -> AbstractContextManager[object]:
+    """A slot for an operation on an image at `host`; other registries have no limit here."""
+    if not image.startswith(f"{host}/"):
+        return nullcontext()
+    named = Reference.parse(image)
+    take = limits.pull if kind == "pull" else limits.push
+    return take(named.repository, reference=named.target)
 
 
 @dataclass(frozen=True, slots=True)
