@@ -49,7 +49,8 @@ AS_READERS_SEE_IT = (
 
 VARIES = (
     (r"(?m)^(created|scheduling|collecting|bringing|rootdir|plugins).*\n", ""),
-    (r"\b[0-9a-f]{4,}(-[0-9a-f]{4,})*\b", "H"),
+    (r"\b[0-9a-f]+(-[0-9a-f]{4,})+\b", "H"),  # a run, of a process of any number; an upload
+    (r"\b[0-9a-f]{4,}\b", "H"),
     (r"[0-9]+", "0"),
     (r"\b0 workers.*", ""),
     (r"[=_-]{3,}", "="),
