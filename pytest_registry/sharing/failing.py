@@ -10,7 +10,7 @@ from pytest_registry.errors import RegistryEnded, RegistryError
 from pytest_registry.report.requests import Requests
 from pytest_registry.report.traffic import LoggedRequest
 from pytest_registry.sharing import attach
-from pytest_registry.sharing.last_words import last_words
+from pytest_registry.sharing.last_words import last_words, wait_until_quiet
 from pytest_registry.sharing.run import Run
 
 if TYPE_CHECKING:
@@ -54,4 +54,6 @@ def _told(
         mine = registry.requests
     yield f"requests that reached {name} in this test", Requests(mine).lines(SHOWN_REQUESTS)
     if mine or asked:
+        if registry.engine == "container":
+            wait_until_quiet(run.registry_log)
         yield f"{name}'s last log lines", last_words(run, mine)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
+from pathlib import Path
 
 import pytest
+
+from pytest_registry.sharing import last_words
 
 EMBEDDED = "--registry-engine=embedded"
 FURTHER = """
@@ -85,6 +89,21 @@ def test_a_containers_last_log_lines_are_of_what_the_test_did(
     assert "/v2/my/app/manifests/missing" in log
     assert "GET /v2/ HTTP/1.0" not in log, "our look whether it serves was taken for a request"
     assert "TLS handshake error" not in log, "our look whether it serves did not speak TLS"
+
+
+def test_a_containers_log_is_read_once_nothing_more_arrives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "registry.log"
+    late = ["GET 1\n", "GET 2\n", "", "GET 3\n"]
+
+    def lines_arrive(seconds: float) -> None:
+        with log.open("a") as file:
+            file.write(late.pop(0))
+
+    monkeypatch.setattr(time, "sleep", lines_arrive)
+    last_words.wait_until_quiet(log)
+    assert log.read_text() == "GET 1\nGET 2\n"
 
 
 @pytest.mark.parametrize("tls", ["on", "mutual"])
