@@ -7,6 +7,7 @@ there a skip would hide that the plugin was never tried on a real engine.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import functools
 import gc
@@ -37,9 +38,9 @@ IMAGES = (REGISTRY_IMAGE, OLDER_REGISTRY_IMAGE, SHELL_LESS_REGISTRY_IMAGE, NGINX
 # Processes that a test starts, and those that they start, carry this in their environment.
 MARK = "LEFTOVER_OF_TEST"
 # Cleaning up may go on after a run has ended: the engine removes containers on its own.
-SETTLED_WITHIN_SECONDS = 10.0
+SETTLED_WITHIN_SECONDS = 30.0
 # The engine removes a container first, then the volume that it made for it.
-ALONE_WITHIN_SECONDS = 2.0
+ALONE_WITHIN_SECONDS = 5.0
 
 FIGURE = "figure"
 """The name of a recorded property that is printed after the run."""
@@ -96,7 +97,8 @@ def engine_missing() -> str:
 
 def images_missing(client: docker.DockerClient) -> str:
     """Which of our images the engine lacks, and what to do; empty where it has them all."""
-    tags = (tag for image in client.images.list() for tag in image.tags)
+    # Not `images.list()`: that looks at each image again, which another test may have removed.
+    tags = (tag for image in client.api.images() for tag in image["RepoTags"] or ())
     present = {tag.removeprefix("localhost/") for tag in tags}  # as Podman names what it loads
     absent = [name for name in IMAGES if name not in present]
     return f"the engine lacks {', '.join(absent)}: run tools/engine" if absent else ""
@@ -142,7 +144,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     test compares in a run of its own.
     """
     marks = list(item.iter_markers("container_engine"))
-    if "PYTEST_XDIST_WORKER" not in os.environ or not marks:
+    uses_engine = marks or "docker" in getattr(item, "fixturenames", ())
+    if "PYTEST_XDIST_WORKER" not in os.environ or not uses_engine:
         return (yield)
     alone = "leaves_nothing_behind" in getattr(item, "fixturenames", ()) or any(
         mark.kwargs.get("alone") for mark in marks
@@ -186,6 +189,7 @@ def engine() -> Iterator[docker.DockerClient]:
 
 OF_A_RUN = " of a run"
 OF_NO_CONTAINER = " of no container"
+A_RUNS_IMAGE = re.compile(r"image \S+ (127\.0\.0\.1|localhost):\d+/")
 
 
 def of_whom(labels: Mapping[str, str] | None) -> str:
@@ -235,9 +239,9 @@ def settled_snapshot(client: docker.DockerClient) -> Snapshot:
     """
     deadline = time.monotonic() + ALONE_WITHIN_SECONDS
     while True:
+        is_last = time.monotonic() > deadline
         now = snapshot(client)
-        alone = any(one.endswith(OF_NO_CONTAINER) for one in now)
-        if not alone or time.monotonic() > deadline:
+        if is_last or not any(one.endswith(OF_NO_CONTAINER) for one in now):
             return now
         time.sleep(0.05)
 
@@ -264,8 +268,9 @@ def wait_until_nothing_is_left(leftovers: Callable[[], list[str]]) -> list[str]:
     deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
     found_none = False
     while True:
+        is_last = time.monotonic() > deadline
         left = leftovers()
-        if (found_none and not left) or time.monotonic() > deadline:
+        if is_last or (found_none and not left):
             return left
         found_none = not left
         time.sleep(0.05)
@@ -277,7 +282,9 @@ def changes(before: Snapshot, after: Snapshot) -> list[str]:
     What a run of an earlier test has there may go: a killed run is cleaned up in its own time.
     """
     came = [f"left in the engine: {one}" for one in sorted(after - before)]
-    gone = sorted(one for one in before - after if not one.endswith(OF_A_RUN))
+    gone = sorted(
+        one for one in before - after if not one.endswith(OF_A_RUN) and not A_RUNS_IMAGE.match(one)
+    )
     return came + [f"gone from the engine: {one}" for one in gone]
 
 
@@ -313,7 +320,8 @@ def leaves_nothing_behind(
     yield
     left = wait_until_nothing_is_left(leftovers)
     for pid in processes_marked(mark):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     shutil.rmtree(directory, ignore_errors=True)
     assert not left, "\n".join(left)
 
@@ -324,9 +332,11 @@ def files(directory: Path) -> list[str]:
     That is pytest's own base directories, the user's (empty) state directory and lock files, which
     are never removed, since another process may be about to lock them.
     """
+    # Not `rglob`: of a directory that goes while it is walked that makes an error.
+    below = (Path(at, name) for at, inner, names in os.walk(directory) for name in (*inner, *names))
     return [
         str(path.relative_to(directory))
-        for path in sorted(directory.rglob("*"))
+        for path in sorted(below)
         if not path.relative_to(directory).parts[0].startswith("pytest-of-")
         and not (path.parent == directory and path.name.startswith("pytest-registry-"))
         and path.suffix != ".lock"

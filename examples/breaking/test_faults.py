@@ -31,7 +31,7 @@ def test_a_cloud_says_stop(registry, registry_push):
             registry.http.get(f"{registry.url}/v2/{image.repository}/tags/list")
         answer = registry.http.get(f"{registry.url}/v2/{image.repository}/tags/list")
     assert answer.status_code == 429
-    assert answer.headers["Retry-After"] == "30"
+    assert 0 < int(answer.headers["Retry-After"]) <= 30  # seconds, until the window is over
 
 
 def test_layers_are_sent_once(registry, registry_namespace):

@@ -18,6 +18,9 @@ PATIENCE = 2.0
 
 WORKER = "PYTEST_XDIST_WORKER"
 
+_SCREEN = threading.Lock()
+"""Held by the bar that is on the screen."""
+
 
 class Sized(Protocol):
     """A config or layer."""
@@ -60,7 +63,10 @@ class Bar:
             self._closed = True
             shown, self._shown = self._shown, None
         if shown is not None:
-            shown.stop()
+            try:
+                shown.stop()
+            finally:
+                _SCREEN.release()
 
     def begin(self, blob: Sized) -> None:
         """A config or layer begins to move."""
@@ -106,7 +112,6 @@ class Bar:
 
     def _show(self) -> None:
         from rich.console import Console
-        from rich.errors import LiveError
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
         text = TextColumn("{task.description}"), TextColumn("{task.fields[layers]}")
@@ -114,14 +119,11 @@ class Bar:
             *text, BarColumn(), DownloadColumn(), console=Console(stderr=True), transient=True
         )
         with self._lock:
-            if self._closed:
+            if self._closed or not _SCREEN.acquire(blocking=False):
                 return
-            try:
-                shown.start()
-            except LiveError:
-                return
-            self._task = shown.add_task(self._what, layers="")
             self._shown = shown
+            shown.start()
+            self._task = shown.add_task(self._what, layers="")
             self._update()
 
     def _update(self) -> None:

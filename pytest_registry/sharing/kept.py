@@ -84,7 +84,8 @@ def remove(run: Run) -> bool:
         if pid is None:
             cleanup.clean(run)  # whose keeper then finds that its directory is gone
         elif is_held(run.serving):  # so the pid is the keeper's still
-            os.kill(pid, signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # until this moment
+                os.kill(pid, signal.SIGTERM)
         gone = keeper.released_within(REMOVAL)
     if gone and run.is_there:  # where a signal ends a process at once (Windows)
         cleanup.clean(run)

@@ -208,7 +208,7 @@ def test_the_container_engine_pushes_and_pulls_below_the_runs_prefix_too(
         )
         assert served.tagged() == list(OTHERS)
         assert account.password not in result.stdout.str() + result.stderr.str()
-        names = [tag for image in engine.images.list() for tag in image.tags]
+        names = [tag for image in engine.api.images() for tag in image["RepoTags"] or ()]
         assert [name for name in names if name.startswith(f"{server.host}/")] == []
 
 

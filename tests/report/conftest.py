@@ -42,7 +42,8 @@ def browser() -> Iterator[Any]:
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    with tempfile.TemporaryDirectory() as profile:
+    # Its processes may write there a moment longer.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         for switch in (*SWITCHES, f"--user-data-dir={profile}"):
             options.add_argument(switch)
         found = webdriver.Chrome(options, webdriver.ChromeService(driver))

@@ -19,6 +19,7 @@ from pytest_registry.report.progress import WORKER, Bar, shown
 from tests.conftest import PYTEST
 
 SUITE = """
+import os
 import time
 
 from pytest_registry import synthetic_image
@@ -34,10 +35,16 @@ def test_a_slow_push(registry_factory):
 
         def open(self, descriptor):
             time.sleep(2.5)
+            while not os.path.exists("looked-at"):
+                time.sleep(0.05)
             return made.open(descriptor)
 
     registry.client.push(Slow(), "slow/image", "1")
 """
+
+
+PATIENCE = 30.0
+"""Seconds that a bar may take to be drawn, on the busiest machine."""
 
 
 class Terminal:
@@ -58,6 +65,14 @@ class Terminal:
                 break
             found += block
         return found.decode("utf-8", "replace")
+
+    def until(self, *words: str) -> str:
+        """What was written to it until all the words were."""
+        found, deadline = "", time.monotonic() + PATIENCE
+        while not all(word in found for word in words):
+            assert time.monotonic() < deadline, f"{words} are not in {found!r}"
+            found += self.text()
+        return found
 
 
 @contextmanager
@@ -81,11 +96,7 @@ def test_a_long_transfer_shows_its_bytes_and_layers(monkeypatch: pytest.MonkeyPa
         bar.end(one, skipped=False)
         bar.begin(two)
         bar.moved(two, 1000)
-        time.sleep(0.5)
-        text = screen.text()
-    assert "push it" in text
-    assert "1/2 layers" in text
-    assert "kB" in text
+        screen.until("push it", "1/2 layers", "kB")
 
 
 def test_the_lines_of_an_engine_are_counted_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,10 +106,7 @@ def test_the_lines_of_an_engine_are_counted_too(monkeypatch: pytest.MonkeyPatch)
         bar.line({"status": "Downloading", "id": "a", "progressDetail": progress})
         bar.line({"status": "Already exists", "id": "b", "progressDetail": {}})
         bar.line({"status": "the end"})
-        time.sleep(0.5)
-        text = screen.text()
-    assert "1/2 layers" in text
-    assert "0.5/2.0 MB" in text
+        screen.until("1/2 layers", "0.5/2.0 MB")
 
 
 def test_a_short_transfer_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,10 +118,14 @@ def test_a_short_transfer_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_two_at_the_same_time_show_one_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal(monkeypatch) as screen:
-        with Bar("the first", patience=0.0), Bar("the second", patience=0.1):
-            time.sleep(0.5)
-        text = screen.text()
-    assert "the first" in text
+        with Bar("the first", patience=0.0):
+            text = screen.until("the first")
+            with Bar("the second", patience=0.0):
+                time.sleep(0.5)
+        text += screen.text()
+        assert "the second" not in text
+        with Bar("the third", patience=0.0):
+            screen.until("the third")
 
 
 def test_without_a_terminal_there_is_no_bar() -> None:
@@ -147,9 +159,14 @@ def test_a_run_shows_a_slow_push_where_output_is_not_captured(
         stdin=subprocess.DEVNULL,
     )
     os.close(theirs)
-    text = ""
+    seen = tmp_path / "looked-at"
+    if not is_shown:
+        seen.touch()
+    text, deadline = "", time.monotonic() + PATIENCE
     while run.poll() is None:
         text += Terminal(ours).text()
+        if "layers" in text or time.monotonic() > deadline:
+            seen.touch()
     text += Terminal(ours).text()
     os.close(ours)
     assert run.returncode == 0, text

@@ -175,7 +175,7 @@ def test_runs_that_share_one_leave_each_others_tags_alone(container_place: Place
 def tags(place: Place) -> set[str]:
     """What the engine holds under the names of the registries that were seen."""
     assert place.engine is not None
-    names = {name for image in place.engine.images.list() for name in image.tags}
+    names = {tag for image in place.engine.api.images() for tag in image["RepoTags"] or ()}
     return {name for name in names if name.partition("/")[0] in place.hosts}
 
 

@@ -9,7 +9,9 @@ import json
 import shutil
 import stat
 import subprocess
+import time
 import urllib.request
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,7 +43,12 @@ def blobs_sent(registry: Registry, registry_docker_client: LoggedInClient) -> Ca
 
     def count(repository: str) -> int:
         container = registry_docker_client.containers.get(registry.endpoint.container_id)
-        log = container.logs().decode()
+        mark = uuid.uuid4().hex
+        registry.http.get(f"/v2/{repository}/tags/list?mark={mark}")
+        deadline = time.monotonic() + 30
+        while mark not in (log := container.logs().decode()):  # it comes after what is counted
+            assert time.monotonic() < deadline, "the registry's log does not come"
+            time.sleep(0.05)
         return sum(f"GET /v2/{repository}/blobs/" in line for line in log.splitlines())
 
     return count

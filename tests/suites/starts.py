@@ -80,19 +80,19 @@ def test_every_layout_of_the_image_starts_and_asks_for_the_password(
 
 
 @pytest.mark.parametrize(
-    ("image", "happened", "last_words"),
+    ("image", "start_timeout", "happened", "last_words"),
     [
-        ("silent", "it did not answer in time", "I am busy"),
-        ("brief", "ended", "cannot read my configuration"),
-        ("broken", "ended", "/no/such/registry: not found"),
+        ("silent", 5.0, "it did not answer in time", "I am busy"),
+        ("brief", 60.0, "ended", "cannot read my configuration"),
+        ("broken", 60.0, "ended", "/no/such/registry: not found"),
     ],
 )
 def test_a_registry_that_does_not_come_up_is_told_with_its_last_words(
-    registry_factory: Factory, image: str, happened: str, last_words: str
+    registry_factory: Factory, image: str, start_timeout: float, happened: str, last_words: str
 ) -> None:
     name = f"pytest-registry-tests/{image}:1"
     with pytest.raises(StartError) as caught:
-        registry_factory(image=name, start_timeout=1.5)
+        registry_factory(image=name, start_timeout=start_timeout)
     is_told_well(caught.value)
     assert name in caught.value.asked
     assert happened in caught.value.happened
