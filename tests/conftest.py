@@ -12,9 +12,11 @@ import fcntl
 import functools
 import gc
 import os
+import random
 import re
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -182,6 +184,18 @@ def engine() -> Iterator[docker.DockerClient]:
     client = docker.from_env()
     yield client
     client.close()
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port for a server that must be told one, below those that the kernel gives away by itself.
+
+    Of those another process may be given it before the server has it.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind((address, port))
+            return port
 
 
 # Leftovers --------------------------------------------------------------------------------------

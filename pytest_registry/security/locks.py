@@ -18,9 +18,6 @@ else:
 POLL = 0.1
 """Seconds between tries where the platform cannot block on a lock (Windows)."""
 
-UNNAMED = "pytest-registry"
-"""What the kernel tells of our unnamed files."""
-
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
@@ -53,15 +50,21 @@ def holding(descriptor: int) -> Iterator[None]:
 
 def open_lock(path: Path, *, make: bool) -> int:
     """A descriptor of a lock file; FileNotFoundError where its directory, or its owner, is gone."""
-    if path.is_relative_to("/proc") and not leads_to_ours(path):
-        raise FileNotFoundError(errno.ENOENT, "its owner is gone", str(path))
+    if path.is_relative_to("/proc"):
+        if not leads_to_it(path):
+            raise FileNotFoundError(errno.ENOENT, "its owner is gone", str(path))
+        path = path.with_name(path.name.partition(":")[0])
     return os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if make else 0), 0o600)
 
 
-def leads_to_ours(path: Path) -> bool:
-    """Whether it is an unnamed file of ours; not so where another process has that id now."""
+def leads_to_it(path: Path) -> bool:
+    """Whether `/proc/PID/fd/DESCRIPTOR:NAME` leads to the unnamed file that the kernel calls so.
+
+    Another process may have that id now, even one with unnamed files of ours.
+    """
+    descriptor, _, name = path.name.partition(":")
     with contextlib.suppress(OSError):
-        return path.readlink().name.startswith(f"memfd:{UNNAMED}")
+        return path.with_name(descriptor).readlink().name.startswith(f"memfd:{name} ")
     return False
 
 

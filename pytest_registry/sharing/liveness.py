@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import sys
 import time
 import weakref
@@ -17,8 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pytest_registry.security.locks import (
-    UNNAMED,
-    leads_to_ours,
+    leads_to_it,
     lock,
     open_lock,
     try_lock,
@@ -31,19 +31,20 @@ TRIES = 20
 class UnnamedFile:
     """A file in no directory; others find its lock by its `path`, which leads through this process.
 
-    It goes with this process, however that ends: then the path leads nowhere, or, where another
-    process was given the same id, to no file of ours.
+    It goes with this process, however that ends: then the path leads nowhere. Its end is the file's
+    own name, so that it does so too where another process was given the same id.
     """
 
     def __init__(self) -> None:
         """Make it; raises OSError where the platform has none, or others could not reach it."""
         if sys.platform != "linux":
             raise OSError(errno.ENOSYS, "this platform has no unnamed files that have a path")
-        descriptor = os.memfd_create(UNNAMED)
-        self.path = Path(f"/proc/{os.getpid()}/fd/{descriptor}")
+        name = f"pytest-registry-{secrets.token_hex(6)}"
+        descriptor = os.memfd_create(name)
+        self.path = Path(f"/proc/{os.getpid()}/fd/{descriptor}:{name}")
         self._descriptor: int | None = descriptor
         # Of a process that may not be looked into, root owns what /proc shows.
-        if not (leads_to_ours(self.path) and self.path.parent.stat().st_uid == os.geteuid()):
+        if not (leads_to_it(self.path) and self.path.parent.stat().st_uid == os.geteuid()):
             self.close()
             raise OSError(errno.EACCES, "other processes cannot reach it", str(self.path))
 

@@ -19,6 +19,7 @@ import pytest
 from pytest_registry.limits.distributed import RedisSlots
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
+from tests.conftest import free_port
 
 REGISTRY = "registry.example:5000"
 LEASE = 2.0
@@ -37,9 +38,7 @@ class RedisServer:
     def listen_on(self, address: str) -> None:
         """Choose a free port of an address."""
         self._address = address
-        with socket.socket() as probe:
-            probe.bind((address, 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port(address)
         self.url = f"redis://{address}:{self.port}/0"
 
     def start(self) -> None:
@@ -51,6 +50,7 @@ class RedisServer:
             try:
                 socket.create_connection((self._address, self.port), 1).close()
             except OSError:
+                assert self._process.poll() is None, "redis-server ended"
                 assert time.monotonic() < deadline, "redis-server does not listen"
                 time.sleep(0.02)
             else:

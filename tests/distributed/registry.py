@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import free_port
+
 CONFIG = """\
 version: 0.1
 log:
@@ -88,9 +90,7 @@ def debian_registry(address: str, place: Path) -> Iterator[DebianRegistry]:
         if os.environ.get("CI") == "true":
             pytest.fail("CI must not skip this: tools/engine installs docker-registry")
         pytest.skip("there is no docker-registry here (Debian's package of that name)")
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        host = f"{address}:{probe.getsockname()[1]}"
+    host = f"{address}:{free_port(address)}"
     (place / "registry.yml").write_text(CONFIG)
     environment = {
         **os.environ,

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LEASE = 2.0
 
+LONG_LEASE = 10.0
+"""Where nobody dies: longer than any process is kept from running."""
+
 
 def later(days: int) -> list[str]:
     """A prefix for a command of a machine whose day is another one: see programs.py."""
@@ -40,7 +43,7 @@ def test_never_more_than_n_though_the_clocks_differ_by_days(
     notes, count = tmp_path / "notes", 2
     machines = [later(-30), [], later(400), booted_later(1_000_000)]
     crowd = [
-        start("crowd", redis_server.url, LEASE, count, notes, 60, before=before)
+        start("crowd", redis_server.url, LONG_LEASE, count, notes, 60, before=before)
         for before in machines
     ]
     assert [each.communicate(timeout=100)[0] for each in crowd] == ["done\n"] * len(machines)
@@ -65,7 +68,7 @@ def test_a_machine_with_another_day_holds_its_lease_and_frees_it_when_it_dies(
     holder.kill()
     killed = time.monotonic()
     with limits_of(redis_server.url, LEASE).pull():
-        assert time.monotonic() - killed < LEASE + 1
+        assert time.monotonic() - killed < LEASE + 8  # of the 20 that it would wait
 
 
 @contextmanager
@@ -95,8 +98,9 @@ def test_a_slow_redis_is_waited_for_and_never_lets_in_too_many(
 ) -> None:
     notes, count = tmp_path / "notes", 1
     with slow(redis_server, 0.4):
-        crowd = [start("crowd", redis_server.url, LEASE, count, notes, 5) for _ in range(3)]
+        crowd = [start("crowd", redis_server.url, LONG_LEASE, count, notes, 5) for _ in range(3)]
         said = [each.communicate(timeout=100)[0] for each in crowd]
     assert said == ["done\n"] * 3
-    changes = [int(line.split()[1]) for line in sorted(notes.read_text().splitlines())]
+    lines = sorted(tuple(map(int, line.split())) for line in notes.read_text().splitlines())
+    changes = [change for _, change in lines]
     assert changes == [1, -1] * 15

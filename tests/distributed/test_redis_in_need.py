@@ -40,7 +40,7 @@ def test_a_redis_that_takes_no_writes_for_now_is_waited_for_and_named(
         client.config_set(setting, bad)
         with pytest.raises(SlotTimeout, match=r"Redis at .* takes nothing now"):
             limits_of(redis_server.url, LEASE, timeout=0.5).pull().__enter__()
-        back = threading.Timer(0.5, client.config_set, (setting, good))
+        back = threading.Timer(1.0, client.config_set, (setting, good))
         back.start()
         with limits_of(redis_server.url, LEASE).pull() as operation:
             assert operation.waited > 0

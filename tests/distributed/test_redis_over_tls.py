@@ -16,7 +16,7 @@ from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.server import RegistryServer, ServerSettings
-from tests.distributed.conftest import REGISTRY, RedisServer, use, why_no_redis
+from tests.distributed.conftest import LEASE, REGISTRY, RedisServer, use, why_no_redis
 
 SECRET = "pass/word:of@redis"
 IN_URL = "pass%2Fword%3Aof%40redis"
@@ -54,13 +54,13 @@ class TlsRedis:
 def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TlsRedis]:
     why_no_redis()
     made = TlsRedis(tmp_path)
-    monkeypatch.setattr("pytest_registry.limits.leases.LONGEST_LEASE", 0.3)
+    monkeypatch.setattr("pytest_registry.limits.leases.LONGEST_LEASE", LEASE)
     yield made
     made.server.end()
 
 
 def limits_of(url: str) -> Limits:
-    return Limits(RedisSlots(url, REGISTRY, lease=0.3), LimitPolicy(pull=1, push=1, timeout=20))
+    return Limits(RedisSlots(url, REGISTRY, lease=LEASE), LimitPolicy(pull=1, push=1, timeout=20))
 
 
 @pytest.mark.parametrize("mutual", [False, True])
@@ -124,7 +124,7 @@ def test_a_run_never_shows_the_password_of_its_redis(
     secure.start()
     monkeypatch.setenv("DOCKER_HOST", "unix:///no/such/engine.sock")
     monkeypatch.setenv("PYTEST_REGISTRY_LIMITS_URL", secure.url(ca=ca))
-    monkeypatch.setenv("PYTEST_REGISTRY_LIMITS_LEASE", "0.5")
+    monkeypatch.setenv("PYTEST_REGISTRY_LIMITS_LEASE", "10")
     monkeypatch.setenv(USERNAME, ACCOUNT.username)
     monkeypatch.setenv(ACCOUNT_PASSWORD, ACCOUNT.password)
     pytester.makepyfile(PUSHES)

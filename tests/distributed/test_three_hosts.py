@@ -199,7 +199,10 @@ def test_limits_hold_over_three_hosts_and_a_killed_one_costs_its_lease_only(
             best, real = ideal(found, kind, killed)
             noise = HOPS * lateness.mean * sum(hold.kind == kind for hold in found) / limit
             print(f"{kind}: {real:.2f} s, ideal {best:.2f} s, {real / best:.3f}; noise {noise:.2f}")
-            assert real <= best * 1.10 + noise
+            # An offer that lapses, and a waiter that looks late, are this machine's load as well;
+            # to wait for the killed one a second time would take a whole lease.
+            late = LEASE / 10 * limit / 2 + LEASE / 4
+            assert real <= best * 1.10 + noise + late
 
         # What the killed machine left is found by its prefix and age, and removed.
         assert main(["sweep", "--url", registry.url, "--older-than", "0s", "--delete"]) == 0

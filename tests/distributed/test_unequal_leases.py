@@ -111,12 +111,12 @@ def test_a_lease_that_was_slept_through_is_asked_for_again_before_the_body_runs(
         answer = tell(self, *arguments, **options)
         if options.get("ask") and not slept:  # as a process that is stopped before it reads on
             slept.append(answer.states[0][0])
-            time.sleep(SHORT * 2)
+            time.sleep(LEASE)
         return answer
 
     monkeypatch.setattr(Leases, "tell", sleep_once)
     monkeypatch.setattr(Agent, "_beat_on", lambda _: None)  # its heart stands still as well
-    with limits_of(redis_server.url, SHORT).pull() as operation:
+    with limits_of(redis_server.url, LEASE / 2).pull() as operation:
         operation.check()
     assert slept == ["held"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from pytest_registry.server import (
     ServerSettings,
 )
 from pytest_registry.server.settings import Proceed
+from tests.conftest import free_port
 
 ACCOUNT = Credentials("someone", "a-password-that-no-message-holds")
 OTHERS = ("team/app", "team/pytest-not-a-run/app")
@@ -86,9 +86,7 @@ def debian(tmp_path: Path) -> Iterator[Served]:
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("there is no docker-registry command here (Debian's package of that name)")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     config = tmp_path / "config.yml"
     config.write_text("version: 0.1\nlog: {level: error}\nstorage:\n  filesystem: {}\nhttp: {}\n")
     environment = {

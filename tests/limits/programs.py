@@ -185,8 +185,8 @@ def command_sees(base: str) -> None:
 
 def interrupted(base: str, count: str) -> None:
     """Wait for a slot and survive each SIGINT until a line comes: says how many files are left."""
-    limits = limits_of(base, int(count))
     stopped, armed = threading.Event(), [False]
+    limits = limits_of(base, int(count))
 
     def interrupt(*_: object) -> None:
         if armed[0]:  # else it would strike outside of what is tested, and end the program
@@ -197,10 +197,12 @@ def interrupted(base: str, count: str) -> None:
         sys.stdin.readline()
         stopped.set()
 
+    limits.holders("pull")  # opens what stays open
+    usual = len(_open_files())
     signal.signal(signal.SIGINT, interrupt)
     threading.Thread(target=listen, daemon=True).start()
     say("ready")
-    survived = usual = 0
+    survived = 0
     while not stopped.is_set():
         try:
             armed[0] = True
@@ -209,7 +211,6 @@ def interrupted(base: str, count: str) -> None:
             armed[0] = False
         except KeyboardInterrupt:
             survived += 1
-            usual = usual or len(_open_files())
     say(f"survived {survived} left {len(_open_files()) - usual}")
     time.sleep(60)  # alive, so that a slot that leaked stays taken
 

@@ -84,8 +84,12 @@ def test_eight_workers_never_pass_ten_pulls_and_five_pushes_and_do_reach_them(
             check=False,
         )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert counter.peak(pulls=False) == 5
-    assert counter.peak(pulls=True) == 10
+    # Never more by what the registry saw; that all were in use is what the slots' own times say: a
+    # pull has its slot before the registry sees it.
+    assert 2 < counter.peak(pulls=False) <= 5
+    assert 5 < counter.peak(pulls=True) <= 10
+    assert "at most 5 at once (limit 5)" in ran.stdout
+    assert "at most 10 at once (limit 10)" in ran.stdout
 
 
 def test_the_counter_counts_what_overlaps() -> None:

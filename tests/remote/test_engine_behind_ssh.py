@@ -121,7 +121,8 @@ def test_a_lost_connection_is_told_as_the_registrys_end_and_leaves_nothing_there
     try:
         until((tmp_path / "begun").exists, "the test does not start")
         for pid in ssh_commands(behind_ssh):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         said = process.communicate(timeout=60)[0]
     finally:
         process.kill()

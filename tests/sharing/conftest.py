@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MARK = "SHARING_RUN"
 SUITES = Path(__file__).with_name("suites")
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds that an event may take before a test gives up; none should take more than a few."""
 
 
@@ -69,7 +69,8 @@ def processes(mark: str) -> list[Process]:
         try:
             if f"{MARK}={mark}".encode() not in (entry / "environ").read_bytes().split(b"\0"):
                 continue
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            words = (entry / "cmdline").read_bytes().decode(errors="replace")
+            command = words.replace("\0", " ")
             status = (entry / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # it ended meanwhile, or belongs to somebody else
@@ -93,7 +94,11 @@ class Place:
     @property
     def runs(self) -> list[Path]:
         """The directories of the runs that are there, none unborn."""
-        return sorted(self.directory.glob("pytest-registry-*/runs/[!.]*"))
+        found: list[Path] = []
+        for state in self.directory.glob("pytest-registry-*"):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it may go meanwhile
+                found += [run for run in (state / "runs").iterdir() if run.name[0] != "."]
+        return sorted(found)
 
     def states(self) -> list[dict[str, Any]]:
         """What the keepers have told; a run may end, and take it away, while we read."""
@@ -193,7 +198,8 @@ class Place:
     def close(self) -> None:
         """Kill what a failed test left, and remove it."""
         for process in processes(self.mark):
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
         for run in self.started:
             run.process.wait()
         for container in self.containers():

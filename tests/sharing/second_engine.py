@@ -75,6 +75,7 @@ class SecondEngine:
         """Start it, and wait until it answers."""
         place = self._place
         assert self._mounts is not None
+        self._forget_ended()
         command = [
             *("nsenter", "--target", str(self._mounts.pid), "--mount"),
             *("dockerd", "--host", self.address, "--pidfile", str(place / "pid")),
@@ -109,6 +110,14 @@ class SecondEngine:
         if process is not None:
             process.kill()
             process.wait()
+
+    def _forget_ended(self) -> None:
+        """Remove the files of killed processes: whoever has such a number now is none of ours."""
+        ours = self._processes()
+        for file in (self._place / "pid", self._place / "exec" / "containerd" / "containerd.pid"):
+            with suppress(OSError, ValueError):
+                if int(file.read_text()) not in ours:
+                    file.unlink()
 
     def connect(self) -> docker.DockerClient:
         """A client of it, as it is started now."""

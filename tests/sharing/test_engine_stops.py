@@ -18,7 +18,7 @@ from tests.sharing.second_engine import SecondEngine, second_engine
 if TYPE_CHECKING:
     import docker
 
-WITHIN = 10.0
+WITHIN = 30.0
 """Seconds after its last test in which nothing of a run is left."""
 
 ENDED = ("RegistryEnded", "the run's registry ended: the registry container", "last log lines")

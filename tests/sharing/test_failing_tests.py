@@ -70,12 +70,18 @@ def test_a_containers_last_log_lines_are_of_what_the_test_did(
         pytest.importorskip("trustme", reason="makes the registry's certificates")
     pytester.makepyfile(
         """
+        import time
+
         def test_failing(request):
             request.getfixturevalue("registry")
             assert False
 
         def test_failing_too(registry):
             registry.exists("my/app", "missing")
+            log = registry.client_config.parent / "registry.log"
+            deadline = time.monotonic() + 30
+            while "manifests/missing" not in log.read_text() and time.monotonic() < deadline:
+                time.sleep(0.01)
             assert False
         """
     )

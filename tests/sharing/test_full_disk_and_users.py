@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sharing.conftest import Place, PytestRun, processes
+from tests.sharing.conftest import Place, PytestRun, processes, wait_until
 
 SOMEBODY = 65534
 """The id of another user."""
@@ -186,7 +186,7 @@ def test_a_state_directory_that_is_not_the_users_own_is_refused_and_left_alone(
     assert run.wait() == pytest.ExitCode.TESTS_FAILED, run.output
     for text in ("as the registry's state directory", why, "--registry-state-dir"):
         assert text in run.output, run.output
-    assert place.left() == before
+    wait_until(lambda: place.left() == before, "no more is left than before", lambda: run.output)
 
 
 def test_state_files_are_the_users_alone(place: Place) -> None:

@@ -15,6 +15,7 @@ from pytest_registry.settings import Settings
 from pytest_registry.sharing import owner
 from pytest_registry.sharing.liveness import (
     Lifeline,
+    UnnamedFile,
     is_held,
     wait_until_released,
 )
@@ -53,7 +54,6 @@ def test_an_unnamed_files_lock_is_seen_by_others_until_its_holder_is_killed(
     wait_until_released(path)
     process.wait()
     assert not is_held(path)
-    assert not path.exists()
     with pytest.raises(FileNotFoundError), locked(path):
         pass
 
@@ -69,6 +69,20 @@ def test_a_path_that_leads_to_a_file_of_another_process_is_not_taken_for_ours(
         wait_until_released(path)
         with pytest.raises(FileNotFoundError), locked(path):
             pass
+
+
+def test_a_path_does_not_lead_to_an_unnamed_file_that_another_process_has_there_now() -> None:
+    """As where the process that was given the id is a run of ours too."""
+    gone, theirs = UnnamedFile(), UnnamedFile()
+    (_, name), (descriptor, _) = (each.path.name.split(":") for each in (gone, theirs))
+    path = theirs.path.with_name(f"{descriptor}:{name}")
+    gone.close()
+    life = Lifeline(theirs.path)
+    assert is_held(theirs.path)
+    assert not is_held(path)
+    wait_until_released(path)
+    life.release()
+    theirs.close()
 
 
 @pytest.mark.parametrize("unnamed", [True, False], ids=["unnamed files", "none to be had"])

@@ -13,6 +13,7 @@ import pytest
 from pytest_registry.images.layout_writer import LayoutWriter
 from pytest_registry.images.synthetic import synthetic_image
 from pytest_registry.images.transfer import transfer
+from tests.sharing.conftest import wait_until
 
 if TYPE_CHECKING:
     from tests.sharing.conftest import Place, PytestRun
@@ -215,8 +216,11 @@ def test_forked_children_do_not_end_a_registry_nor_keep_it(place: Place) -> None
     run = place.start("forks", "-p", "no:xdist")
     assert run.wait() == 0, run.output
     child = run.said("child")[0].read_text()
-    left = [one for one in place.left() if not one.startswith(f"process {child}:")]
+
+    def left() -> list[str]:
+        return [one for one in place.left() if not one.startswith(f"process {child}:")]
+
+    wait_until(lambda: not left(), "all but the child is gone", lambda: "\n".join(left()))
     assert Path("/proc", child).exists()
     run.say()
-    assert not left, run.output
     assert not place.wait_until_empty(10)

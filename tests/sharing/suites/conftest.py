@@ -10,7 +10,7 @@ import pytest
 from pytest_registry.sharing import owner
 
 SIGNALS = Path(os.environ["SIGNALS"])
-PATIENCE = 60.0
+PATIENCE = 180.0  # longer than that of the tests
 
 
 if "NAMED_LOCKS" in os.environ:  # as on a platform that has no files without a name
