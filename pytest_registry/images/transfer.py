@@ -170,5 +170,6 @@ def _in_parallel(work: Callable[[Descriptor], None], items: list[Descriptor]) ->
         finally:  # for Ctrl-C too, which would else wait for all of them
             for future in futures:
                 future.cancel()
-        for future in done:
-            future.result()
+        for future in futures:  # of two errors always the same one
+            if future in done:
+                future.result()

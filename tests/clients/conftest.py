@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.server
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -21,6 +20,7 @@ from pytest_registry.clients.retries import RetryPolicy
 from pytest_registry.errors import TransferError
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.server import RegistryServer, ServerSettings
+from tests.conftest import free_port
 
 SERVERS = ("embedded", "docker-registry")
 CREDENTIALS = Credentials("someone", "a-password-that-no-message-holds")
@@ -63,9 +63,7 @@ class docker_registry:  # noqa: N801 - used as a function
     """Debian's registry on a free port, with deletion and a login."""
 
     def __init__(self, program: str, directory: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
         config = directory / "config.yml"
         config.write_text(
             "version: 0.1\nlog: {level: error}\nstorage:\n  filesystem: {}\nhttp: {}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from pytest_registry.errors import StartError
 if TYPE_CHECKING:
     import docker
 
-LABELS = {"pytest-registry-tests": "containers"}
+LABELS = {"pytest-registry-tests": f"containers-{uuid.uuid4().hex}"}
 
 
 @pytest.fixture
@@ -88,8 +89,8 @@ def test_two_threads_that_start_containers_leave_settings_and_environment_as_the
 @pytest.mark.parametrize(
     ("port", "path", "happened"),
     [
-        (80, "/no/such/page", r"http://127\.0\.0\.1:\d+/no/such/page answered 404, after 1 s"),
-        (81, "/", r"http://127\.0\.0\.1:\d+/ does not answer \(\w+\), after 1 s"),
+        (80, "/no/such/page", r"http://127\.0\.0\.1:\d+/no/such/page answered 404, after 3 s"),
+        (81, "/", r"http://127\.0\.0\.1:\d+/ does not answer \(\w+\), after 3 s"),
     ],
 )
 def test_a_container_that_does_not_answer_as_asked_is_removed(
@@ -97,7 +98,7 @@ def test_a_container_that_does_not_answer_as_asked_is_removed(
 ) -> None:
     from pytest_registry.clients.containers import WebContainer
 
-    container = WebContainer(ci_nginx_image, port=port, labels=LABELS, path=path, timeout=1)
+    container = WebContainer(ci_nginx_image, port=port, labels=LABELS, path=path, timeout=3)
     with pytest.raises(StartError, match=happened) as caught:
         container.start()
     assert f"could not run a container of {ci_nginx_image}: " in str(caught.value)

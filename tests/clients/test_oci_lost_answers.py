@@ -82,7 +82,7 @@ def test_an_upload_that_nobody_answers_is_waited_for_once(
 
     server = scripted(script)
     with (
-        OciClient(server.url, timeout=0.2) as client,
+        OciClient(server.url, timeout=1.0) as client,
         pytest.raises(ProtocolError, match="did not answer in time"),
     ):
         client.put_blob("a", BLOB)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-import time
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -354,16 +354,19 @@ def test_a_closed_client_closes_its_connections_and_may_be_used_again(
 
 
 def test_a_timeout_is_the_readers_and_waited_for_once(scripted: Start, reply: type[Reply]) -> None:
+    over = threading.Event()
+
     def script(_: Seen) -> Reply:
-        time.sleep(0.6)
+        over.wait(30)
         return reply(200)
 
     server = scripted(script)
     with (
-        OciClient(server.url, timeout=0.1) as client,
+        OciClient(server.url, timeout=1.0) as client,
         pytest.raises(ProtocolError, match=r"did not answer in time .*timed out"),
     ):
         client.ping()
+    over.set()
     assert len(server.seen) == 1, "it was waited for again"
 
 

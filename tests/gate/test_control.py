@@ -89,11 +89,11 @@ def test_what_a_process_asked_for_ends_with_it_however_it_ends(gated: Gated) -> 
 def test_a_rule_outlives_the_servers_patience_with_silent_clients(
     gated: Gated, tmp_path: Path
 ) -> None:
-    guard = Guard(ServerSettings(timeout=0.2), RUN, tmp_path / "silent.jsonl")
+    guard = Guard(ServerSettings(timeout=1.0), RUN, tmp_path / "silent.jsonl")
     with RegistryServer(guard.settings) as server:
         silent = type(gated)(server, tmp_path / "silent.jsonl", guard.gate.key)
         with silent.fault(status=500):
-            time.sleep(0.7)
+            time.sleep(2.5)
             assert silent.ask("GET", "/v2/").status == 500
     guard.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -113,12 +114,15 @@ def test_who_gives_up_waiting_has_met_the_fault(gated: Gated) -> None:
     """It is counted before it begins, not after it ended."""
     import http.client
 
-    with gated.fault(on="GET blob", delay=1, corrupt=True) as fault:
+    with gated.fault(on="GET blob", delay=3, corrupt=True) as fault:
         connection = http.client.HTTPConnection(gated.server.host, timeout=0.1)
         connection.request("GET", gated.blob, headers={"Authorization": gated.credentials.basic})
         with pytest.raises(TimeoutError):
             connection.getresponse()
         connection.close()
+        deadline = time.monotonic() + 2
+        while not fault.hits and time.monotonic() < deadline:
+            time.sleep(0.01)
         assert fault.hits == 1
 
 

@@ -164,10 +164,15 @@ def test_a_failing_test_shows_its_requests_and_the_containers_log(
 ) -> None:
     pytester.makepyfile(
         """
+        import time
+
         def test_failing(registry):
             with registry.faults("manifest", status=503, answer="html", times=1):
                 registry.http.get(f"{registry.url}/v2/my/app/manifests/latest?token=s3cret")
             assert not registry.exists("my/app", "missing")
+            log, deadline = registry.client_config.parent / "registry.log", time.monotonic() + 30
+            while "manifests/missing" not in log.read_text() and time.monotonic() < deadline:
+                time.sleep(0.01)
             assert False
         """
     )

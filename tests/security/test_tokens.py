@@ -17,7 +17,7 @@ ENGINES = ["embedded", pytest.param("container", marks=pytest.mark.container_eng
 
 @pytest.fixture(scope="module")
 def by_token(registry_factory: Factory, ci_registry_image: str) -> Callable[[str], Registry]:
-    """A registry of each engine whose tokens live for two seconds, holding `a:1`."""
+    """A registry of each engine whose tokens live for five seconds, holding `a:1`."""
     started: dict[str, Registry] = {}
 
     def find(engine: str) -> Registry:
@@ -26,7 +26,7 @@ def by_token(registry_factory: Factory, ci_registry_image: str) -> Callable[[str
                 scope="session",
                 engine=engine,
                 auth="bearer",
-                token_lifetime=2.0,
+                token_lifetime=5.0,
                 image=ci_registry_image,
             )
             started[engine].client.push(synthetic_image(), "a", "1")
@@ -49,7 +49,7 @@ def test_a_token_is_taken_until_its_lifetime_is_over(
     registry = by_token(engine)
     token = registry.http.token("repository:a:pull")
     assert asked(registry, token).json() == {"name": "a", "tags": ["1"]}
-    time.sleep(3.1)  # distribution counts whole seconds
+    time.sleep(6.1)  # distribution counts whole seconds
     refused = asked(registry, token)
     assert refused.status_code == 401
     assert refused.json()["errors"][0]["code"] == "UNAUTHORIZED"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import socket
@@ -9,6 +10,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +18,7 @@ import pytest
 from pytest_registry.oci.names import digest_of
 from pytest_registry.server import uploads
 from pytest_registry.server.body import BLOCK, read_all
+from pytest_registry.server.store import uploads as sessions
 
 if TYPE_CHECKING:
     from tests.server.conftest import Asked, Kit, Serve
@@ -102,13 +105,14 @@ def test_a_chunk_whose_length_differs_from_its_range_is_refused(registry: Asked)
 
 
 @pytest.fixture
-def stalled(anywhere: Asked) -> Iterator[str]:
+def stalled(anywhere: Asked, kit: Kit) -> Iterator[str]:
     """The path of an upload to which a client has sent half of its chunk, and sends no more."""
     path = anywhere.start_upload("a")
     with anywhere.connect() as connection:
         head = f"PATCH {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
         connection.sendall(head.encode() + b"12345")
-        time.sleep(0.2)
+        session = anywhere.server._store.uploads._sessions[path.rpartition("/")[2]]
+        kit.wait_until(session.turn.locked)
         yield path
         # Cancelled or not, its client learns what became of it.
         connection.sendall(b"6" * 95)
@@ -116,11 +120,10 @@ def stalled(anywhere: Asked) -> Iterator[str]:
 
 
 def test_an_upload_is_cancelled_at_once_although_its_client_has_stalled(
-    stalled: str, anywhere: Asked
+    stalled: str, anywhere: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = time.monotonic()
+    monkeypatch.setattr(uploads, "_TURN_SECONDS", 60.0)  # longer than an answer is waited for here
     assert anywhere.ask("DELETE", stalled).status == 204
-    assert time.monotonic() - begin < 1
     assert anywhere.ask("GET", stalled).status == 404
     assert anywhere.ask("DELETE", stalled).status == 404
 
@@ -149,13 +152,14 @@ def test_a_cancelled_upload_leaves_nothing_whatever_still_comes(registry: Asked,
 
 
 def test_an_upload_that_nobody_continues_is_forgotten_when_others_are_asked_for(
-    serve: Serve,
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    registry = serve(upload_timeout=0.2)
+    registry = serve(upload_timeout=60.0)
     left, other = registry.start_upload("a"), registry.start_upload("a")
     registry.ask("PATCH", left, b"content")
     assert len(registry.files()) == 1
-    time.sleep(0.3)
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + 61.0)
+    monkeypatch.setattr(sessions, "time", later)
     assert registry.ask("GET", other).status == 404
     assert registry.files() == []
 
@@ -164,7 +168,7 @@ def test_an_upload_that_nobody_continues_is_forgotten_when_others_are_asked_for(
 
 
 def test_a_slow_client_is_served_and_a_silent_one_is_dropped(serve: Serve) -> None:
-    registry = serve(timeout=2.0)
+    registry = serve(timeout=5.0)
     with registry.connect() as slow, registry.connect() as silent:
         for byte in b"GET /v2/ HTTP/1.1\r\nHost: x\r\n\r\n":
             slow.sendall(bytes([byte]))
@@ -175,7 +179,7 @@ def test_a_slow_client_is_served_and_a_silent_one_is_dropped(serve: Serve) -> No
 
 
 def test_a_body_that_stops_coming_is_408(serve: Serve, kit: Kit) -> None:
-    registry = serve(timeout=0.5)
+    registry = serve(timeout=2.0)
     head = f"POST /v2/a/blobs/uploads/?digest={digest_of(b'x')} HTTP/1.1\r\nHost: x\r\n"
     with registry.connect() as connection:
         connection.sendall(f"{head}Content-Length: 9\r\n\r\n1234".encode())
@@ -186,7 +190,7 @@ def test_a_body_that_stops_coming_is_408(serve: Serve, kit: Kit) -> None:
 def test_a_body_that_comes_after_its_408_is_not_taken_for_the_next_request(
     serve: Serve, kit: Kit
 ) -> None:
-    registry = serve(timeout=0.5)
+    registry = serve(timeout=2.0)
     path = registry.start_upload("a")
     with registry.connect() as connection:
         head = f"PATCH {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
@@ -202,7 +206,7 @@ def test_a_body_that_comes_after_its_408_is_not_taken_for_the_next_request(
 def test_a_chunk_that_stops_coming_can_be_resumed_from_where_the_registry_says(
     serve: Serve, kit: Kit
 ) -> None:
-    registry, blob = serve(timeout=0.5), os.urandom(1 * MIB)
+    registry, blob = serve(timeout=2.0), os.urandom(1 * MIB)
     path = registry.start_upload("a")
     with registry.connect() as connection:
         head = f"PATCH {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(blob)}\r\n\r\n"
@@ -219,7 +223,7 @@ def test_a_chunk_that_stops_coming_can_be_resumed_from_where_the_registry_says(
 def test_a_head_must_come_as_a_whole_within_the_timeout(serve: Serve) -> None:
     registry = serve(timeout=0.5)
     begin = time.monotonic()
-    with registry.connect() as connection:
+    with registry.connect() as connection, contextlib.suppress(ConnectionError):
         while not has_ended(connection):
             connection.sendall(b"G")
     assert 0.4 < time.monotonic() - begin < 5
@@ -248,24 +252,28 @@ def test_a_body_that_stalls_is_408_after_one_timeout(
 ) -> None:
     registry = serve(timeout=2.0)
     head = f"POST /v2/a/blobs/uploads/?digest={digest_of(b'x')} HTTP/1.1\r\nHost: x\r\n"
-    with registry.connect() as connection:
-        connection.sendall(f"{head}{parts[0]}".encode())
-        time.sleep(0.5)
-        connection.sendall(parts[1].encode())
-        begin = time.monotonic()
-        assert status_of(connection.recv(1000)) == 408
-        assert 1.8 < time.monotonic() - begin < 3.4
+    for _ in range(3):  # this machine may stand still in one look, not in all three
+        with registry.connect() as connection:
+            connection.sendall(f"{head}{parts[0]}".encode())
+            time.sleep(0.5)
+            begin = time.monotonic()
+            connection.sendall(parts[1].encode())
+            assert status_of(connection.recv(1000)) == 408
+            took = time.monotonic() - begin
+        if 1.8 < took < 3.4:
+            break
+    assert 1.8 < took < 3.4
     assert registry.files() == []
 
 
 def test_a_body_that_comes_slowly_is_waited_for(serve: Serve) -> None:
-    registry = serve(timeout=0.8)
+    registry = serve(timeout=3.0)
     head = f"POST /v2/a/blobs/uploads/?digest={digest_of(b'123456789')} HTTP/1.1\r\nHost: x\r\n"
     with registry.connect() as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(f"{head}Content-Length: 9\r\n\r\n".encode())
         for byte in b"123456789":
-            time.sleep(0.25)
+            time.sleep(0.4)
             connection.sendall(bytes([byte]))
         assert status_of(connection.recv(1000)) == 201
 
@@ -288,7 +296,7 @@ def test_a_stalled_manifest_costs_only_what_came_of_it() -> None:
 
 
 def test_a_client_that_does_not_read_keeps_only_its_own_thread(serve: Serve) -> None:
-    registry = serve(timeout=0.5)
+    registry = serve(timeout=2.0)
     path = f"/v2/a/blobs/{registry.push_blob('a', bytes(16 * MIB))}"
     with registry.connect() as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())

@@ -39,6 +39,7 @@ CREDENTIALS = Credentials("someone", "pa:ss w\u00f6rd")
 
 
 def test_it_is_bound_before_it_serves_and_free_after() -> None:
+    before = set(threading.enumerate())
     with RegistryServer(ServerSettings()) as server:
         assert server.url == f"http://{server.host}" == f"http://127.0.0.1:{server.port}"
         with socket.create_connection(("127.0.0.1", server.port)):
@@ -46,7 +47,7 @@ def test_it_is_bound_before_it_serves_and_free_after() -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port))
     server.close()  # again: nothing happens
-    assert not [thread for thread in threading.enumerate() if thread.name == "registry"]
+    assert not [each for each in {*threading.enumerate()} - before if each.name == "registry"]
 
 
 def test_nobody_beyond_this_machine_reaches_it() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_registry.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from pytest_registry.oci.names import digest_of
+from pytest_registry.server.store import uploads as sessions
 from tests.server.spec_table import ABSENT, NO_DIGESTS, OTHER_DIGESTS, Rule, Rules
 
 if TYPE_CHECKING:
@@ -256,12 +258,15 @@ def test_the_registry_keeps_the_rule(rule: Rule, anywhere: Asked, kit: Kit) -> N
     rule.check(anywhere, kit)
 
 
-def test_an_upload_that_nobody_continues_is_forgotten(serve: Serve) -> None:
+def test_an_upload_that_nobody_continues_is_forgotten(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Cancel a blob upload: the server SHOULD eventually timeout unfinished uploads."""
-    registry = serve(upload_timeout=0.2)
+    registry = serve(upload_timeout=60.0)
     location = registry.start_upload("a")
     assert registry.ask("PATCH", location, BLOB).status == 202
-    time.sleep(0.3)
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + 61.0)
+    monkeypatch.setattr(sessions, "time", later)
     registry.start_upload("a")
     assert registry.ask("GET", location).status == 404
     assert registry.files() == []

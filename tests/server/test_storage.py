@@ -17,7 +17,7 @@ import pytest
 from pytest_registry.errors import StateError
 from pytest_registry.oci.media_types import OCI_INDEX
 from pytest_registry.oci.names import digest_of
-from pytest_registry.server import RegistryServer, ServerSettings
+from pytest_registry.server import RegistryServer, ServerSettings, uploads
 from pytest_registry.server.store import disk
 from pytest_registry.server.store.index import StoredManifest
 from pytest_registry.server.store.store import open_store
@@ -158,7 +158,10 @@ def test_pushes_and_deletions_at_once_leave_a_consistent_store(
     assert again.ask("GET", "/v2/a/tags/list").json["tags"] == tags
 
 
-def test_two_requests_on_one_upload_take_turns(registry: Asked) -> None:
+def test_two_requests_on_one_upload_take_turns(
+    registry: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "_TURN_SECONDS", 30.0)
     path = registry.start_upload("a")
     parts = [bytes([number]) * 100_000 for number in range(8)]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:

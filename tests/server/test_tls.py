@@ -175,8 +175,8 @@ def test_an_upload_that_its_client_ends_early_leaves_nothing(
     path = f"/v2/a/blobs/uploads/?digest={digest_of(b'x')}"
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {8 * MIB}\r\n\r\n".encode()
     with encrypted(registry, trusting(authority)) as connection:
-        connection.settimeout(0.2)
         connection.sendall(head + bytes(3 * MIB))
+        connection.settimeout(0.2)
         try:
             end(connection)
         except OSError:  # unwrap waits for the registry's own end, which comes with its answer
@@ -206,7 +206,7 @@ def test_a_client_that_does_not_shake_hands_in_time_is_dropped(
 def test_a_client_that_falls_silent_is_dropped(
     serve: Serve, certificate: dict[str, Path], authority: trustme.CA
 ) -> None:
-    registry = serve(**certificate, timeout=0.3)
+    registry = serve(**certificate, timeout=2.0)
     with encrypted(registry, trusting(authority)) as connection:
         connection.sendall(b"GET /v2/ HTTP/1.1\r\n")
         with pytest.raises(ssl.SSLError, match="EOF"):

@@ -255,13 +255,13 @@ def test_a_token_for_another_service_is_refused(bearer: Asked) -> None:
 
 
 def test_a_token_ends_after_its_lifetime_and_the_client_takes_another(bearer: Asked) -> None:
-    with RegistryServer(bearer_settings(lifetime=1)) as server:
+    with RegistryServer(bearer_settings(lifetime=3)) as server:
         asked = Asked(server)
         token = asked.token(OWNER.credentials).json["token"]
         assert asked.bearing(token, "/v2/").status == 200
         with asked.client(OWNER.credentials) as client:
             client.push(synthetic_image(), "a", "1")
-            time.sleep(1.1)
+            time.sleep(3.1)
             answer = asked.bearing(token, "/v2/")
             assert answer.status == 401
             assert "expired" in answer.json["errors"][0]["detail"]
