@@ -1,5 +1,8 @@
+from pytest_registry.clients.cli import DockerCommand as DockerCommand
+from pytest_registry.clients.cli import Output as Output
 from pytest_registry.clients.containers import WebContainer as WebContainer
 from pytest_registry.clients.docker_sdk import LoggedInClient as LoggedInClient
+from pytest_registry.clients.http_session import RegistrySession as RegistrySession
 from pytest_registry.clients.oci import OciClient as OciClient
 from pytest_registry.errors import AuthenticationFailed as AuthenticationFailed
 from pytest_registry.errors import EngineUnavailable as EngineUnavailable
@@ -23,8 +26,14 @@ from pytest_registry.gate.remote import ActiveFault as ActiveFault
 from pytest_registry.gate.throttle import Throttle as Throttle
 from pytest_registry.images.image import Image as Image
 from pytest_registry.images.sources import archived_image as archived_image
+from pytest_registry.images.synthetic import SyntheticImage as SyntheticImage
 from pytest_registry.images.synthetic import synthetic_image as synthetic_image
+from pytest_registry.limits.directory import LimitWarning as LimitWarning
 from pytest_registry.limits.operations import Limits as Limits
+from pytest_registry.limits.policy import Operation as Operation
+from pytest_registry.limits.slots import Holder as Holder
+from pytest_registry.oci.descriptor import Descriptor as Descriptor
+from pytest_registry.oci.manifest import Manifest as Manifest
 from pytest_registry.registry import Registry as Registry
 from pytest_registry.report.requests import Requests as Requests
 from pytest_registry.report.traffic import LoggedRequest as LoggedRequest

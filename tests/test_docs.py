@@ -166,6 +166,7 @@ def test_what_a_suite_was_before_is_python_too(path: Path) -> None:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_ready_made_ci_files_follow_their_schemas(name: str) -> None:
+    assert {path.stem for path in (DOCS / "ci").iterdir()} == set(SCHEMAS)
     checked = subprocess.run(
         [
             *(sys.executable, "-m", "check_jsonschema", "--regex-variant", "python"),

@@ -10,9 +10,10 @@ NGINX = "nginx"
 
 
 def test_docker_py_pushes(registry, registry_docker_client, registry_nginx_image):
-    image = registry_docker_client.images.pull(registry_nginx_image.reference)
-    image.tag(f"{registry.host}/samples/again")
-    registry_docker_client.images.push(f"{registry.host}/samples/again")
+    again = registry.daemon_reference("samples/again")
+    image = registry_docker_client.images.pull(registry.daemon_reference(registry_nginx_image))
+    image.tag(again)
+    registry_docker_client.images.push(again)
     registry.assert_exists("samples/again")
 
 

@@ -54,8 +54,9 @@ def test_a_mark_pushes_before_the_test(registry):
 
 def test_docker_py_is_logged_in_too(registry, registry_docker_client, registry_nginx_image):
     """`docker rmi` of what this test tags is done by the run, whatever happens."""
-    pulled = registry_docker_client.images.pull(registry_nginx_image.reference)
-    pulled.tag(f"{registry.host}/samples/again", "2.0")
-    registry_docker_client.images.push(f"{registry.host}/samples/again", tag="2.0")
+    nginx = registry.daemon_reference(registry_nginx_image)
+    again = registry.daemon_reference("samples/again", "2.0")
+    registry_docker_client.images.pull(nginx).tag(again)
+    registry_docker_client.images.push(again)
     assert registry.image("samples/again", "2.0").digest == registry_nginx_image.digest
     print(f"docker-py pushed {registry.reference('samples/again', '2.0')}")

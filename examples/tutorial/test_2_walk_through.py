@@ -10,7 +10,7 @@ def test_the_walk_through(registry, registry_docker_cli, registry_namespace):
     docker.run("run", "--rm", NGINX, "nginx", "-v")
 
     repository = f"{registry_namespace}/nginx"
-    reference = registry.reference(repository)
+    reference = registry.daemon_reference(repository)
     docker.run("tag", NGINX, reference)
     docker.push(reference)
     pushed = registry.image(repository)

@@ -100,6 +100,8 @@ def synthetic_image(
 ) -> SyntheticImage:
     """Make an image, an index of images, or an artifact; equal arguments give equal digests.
 
+    So they do on all machines of one architecture; where `platforms` are given, on every machine.
+
     `layers` layers hold `layer_size` random bytes each, made while they are read: large ones take
     no memory. Two or more `platforms` (`linux/arm64`) give an index with an image of each; one or
     none a single image, for this machine by default.

@@ -21,6 +21,9 @@ from pytest_registry.security.files import own_directory
 class LimitWarning(UserWarning):
     """A limit that was asked for is not the one that applies."""
 
+    def __str__(self) -> str:
+        return f"{super().__str__()}\nDocs: python -m pytest_registry explain limit-stays"
+
 
 def registry_directory(registry: str, base: Path) -> Path:
     """Make and check the directory of one registry (`HOST[:PORT]`); raises StateError."""

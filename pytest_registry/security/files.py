@@ -25,6 +25,14 @@ def write_secret(path: Path, content: str | bytes) -> Path:
         raise cannot_write(f"write {path.name}", path.parent, error) from error
 
 
+def read_lines(path: Path) -> list[str]:
+    """A file's lines; none where there is no file."""
+    try:
+        return path.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return []
+
+
 def secret_directory(path: Path) -> Path:
     """A directory that only this user enters, made where it is missing; raises StateError.
 

@@ -55,7 +55,7 @@ def find_end(run: Run, asked: str) -> RegistryEnded | None:
     while (end := state.read_end(run, asked)) is None:
         if not run.directory.exists():
             return _is_over(run, asked)
-        endpoint = _endpoint(run)
+        endpoint = state.find_endpoint(run)
         if endpoint is None or (endpoint.engine == "external" and endpoint.behind is None):
             return None
         is_kept = is_held(run.serving)
@@ -72,13 +72,6 @@ def find_end(run: Run, asked: str) -> RegistryEnded | None:
 def _told(run: Run) -> Endpoint | None:
     """Where the registry was started; None as long as it was not. Raises what its start raised."""
     return state.read_endpoint(run) if run.is_there else None
-
-
-def _endpoint(run: Run) -> Endpoint | None:
-    """Where the registry was started; None if it never was."""
-    with contextlib.suppress(RegistryError):
-        return state.read_endpoint(run)
-    return None
 
 
 def _answers(endpoint: Endpoint) -> bool:

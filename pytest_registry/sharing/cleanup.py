@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_registry.errors import EngineUnavailable, RegistryError
-from pytest_registry.security.files import write_secret
+from pytest_registry.security.files import read_lines, write_secret
 from pytest_registry.security.locks import locked
-from pytest_registry.sharing import elsewhere, owed
+from pytest_registry.sharing import elsewhere, owed, state
 from pytest_registry.sharing.liveness import is_held
 from pytest_registry.sharing.run import (
     LABEL_RUN,
@@ -44,7 +44,7 @@ def clean(run: Run) -> None:
     What an engine that is gone still has is noted, for a later run to remove. Raises StateError.
     """
     with contextlib.suppress(RegistryError):
-        elsewhere.clear(run, elsewhere.endpoint_of(run))
+        elsewhere.clear(run, state.find_endpoint(run))
     debt = _clean_engine(run) if _used_container_engine(run) else None
     remove_directory(run.directory)
     if debt is not None:
@@ -159,8 +159,8 @@ def _clean_engine(run: Run) -> owed.Made | None:
     made = owed.Made(
         {LABEL_RUN: run.id},
         _daemon_place(run),
-        tuple(_lines(run.references_before)),
-        tuple(_lines(run.pulled)),
+        tuple(read_lines(run.references_before)),
+        tuple(read_lines(run.pulled)),
     )
     try:
         with _engine() as client:
@@ -211,14 +211,8 @@ def _daemon_place(run: Run) -> str | None:
     """
     if run.reused.exists():
         return None
-    endpoint = elsewhere.endpoint_of(run)
+    endpoint = state.find_endpoint(run)
     return None if endpoint is None else endpoint.daemon_place
-
-
-def _lines(path: Path) -> Iterable[str]:
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_text("utf-8").splitlines()
-    return ()
 
 
 def _is_left_behind(directory: Path) -> bool:

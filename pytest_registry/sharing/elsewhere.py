@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from pytest_registry.engines.endpoint import Endpoint
 from pytest_registry.errors import RegistryError
 from pytest_registry.oci.namespace import Namespace
+from pytest_registry.security.files import read_lines
 from pytest_registry.sharing.limiting import Say, own_limits
 from pytest_registry.sharing.once import made, once
 from pytest_registry.sharing.run import Run
@@ -75,7 +75,7 @@ def clear(run: Run, endpoint: Endpoint | None, say: Say | None = None) -> list[s
 
     patience = SECOND_TRY if run.finished.exists() else run.settings.slot_timeout
     with own_limits(run, endpoint, say, patience).pull(endpoint.prefix):
-        left = external.clear(endpoint, _noted(run))
+        left = external.clear(endpoint, read_lines(run.repositories))
     with contextlib.suppress(OSError):
         run.cleared.touch(mode=0o600)
     return left
@@ -107,20 +107,5 @@ def how_to(endpoint: Endpoint) -> str:
     return f"look for it later with: python -m pytest_registry sweep --url {url}"
 
 
-def endpoint_of(run: Run) -> Endpoint | None:
-    """The endpoint that the keeper told, if it told one and there is still a directory."""
-    try:
-        told = json.loads(run.state.read_text("utf-8"))
-        return Endpoint.from_json(told["endpoint"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
 def _say(line: str) -> None:
     print(f"pytest-registry: {line}", file=sys.stderr, flush=True)
-
-
-def _noted(run: Run) -> list[str]:
-    with contextlib.suppress(FileNotFoundError):
-        return run.repositories.read_text("utf-8").splitlines()
-    return []

@@ -35,6 +35,14 @@ def read_endpoint(run: Run) -> Endpoint | None:
     return Endpoint.from_json(state["endpoint"])
 
 
+def find_endpoint(run: Run) -> Endpoint | None:
+    """The run's endpoint; None where its start failed or never was, or nothing can be read."""
+    try:
+        return read_endpoint(run)
+    except (RegistryError, OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def not_told(run: Run, how: str = "ended") -> StartError:
     """The error for a keeper that ended before it told an endpoint or an error."""
     return StartError(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_registry.errors import RegistryError
 from pytest_registry.sharing.member import Member
 
 if TYPE_CHECKING:
@@ -100,8 +99,7 @@ class Teller:
         from pytest_registry.sharing import state
 
         if self._endpoint is None:
-            with contextlib.suppress(RegistryError):  # of its start, which tests have been told
-                self._endpoint = state.read_endpoint(run)
+            self._endpoint = state.find_endpoint(run)
         return None if self._endpoint is None else (run, self._endpoint)
 
     def _discreet(self, report: pytest.TestReport) -> pytest.TestReport:

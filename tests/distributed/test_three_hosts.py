@@ -71,7 +71,8 @@ def run(machine: Machine, number: int, place: Path, url: str, redis: str) -> sub
         "DOCKER_HOST": "unix:///no/such/engine.sock",
     }
     options = [
-        *("-n", "4", "-p", "no:cacheprovider", "--rootdir", str(place)),
+        # Without the conftests beside it, which are for the tests here.
+        *("-n", "4", "-p", "no:cacheprovider", "--noconftest", "--rootdir", str(place)),
         *(f"--registry-url={url}", f"--registry-limits-url={redis}"),
         *(f"--registry-limits-lease={LEASE}", f"--registry-state-dir={place}/state-{number}"),
     ]

@@ -14,17 +14,24 @@ import pytest
 from pytest_registry import (
     ActiveFault,
     Credentials,
+    Descriptor,
+    DockerCommand,
     Fault,
     Image,
     ImageNotFound,
     Limits,
     LoggedInClient,
     LoggedRequest,
+    Manifest,
     OciClient,
+    Operation,
+    Output,
     Push,
     Registry,
     RegistryError,
+    RegistrySession,
     Requests,
+    SyntheticImage,
     Throttle,
     WebContainer,
     archived_image,
@@ -53,9 +60,14 @@ def test_the_fixtures(
     registry_client: OciClient,
     registry_docker_client: LoggedInClient,
     registry_docker_config: Path,
+    registry_docker_cli: DockerCommand,
+    registry_http: RegistrySession,
     registry_env: dict[str, str],
+    registry_namespace: str,
+    registry_needs: None,
     registry_push: Push,
     registry_images: list[Image],
+    registry_nginx_image: Image,
     registry_nginx_container: WebContainer,
     registry_factory: Callable[..., Registry],
 ) -> None:
@@ -65,13 +77,18 @@ def test_the_fixtures(
     assert_type(registry_nginx_container.url, str)
     assert_type(registry_factory(image="registry:2"), Registry)
     print(registry_client, registry_docker_client, registry_docker_config, registry_env)
-    print(registry_images)
+    assert_type(registry_docker_cli.pull(registry_nginx_image), Output)
+    assert_type(registry_http.get(f"/v2/{registry_namespace}/app/tags/list").ok, bool)
+    print(registry_images, registry_needs)
 
 
 def test_limits(registry_limits: Limits) -> None:
     """A slot, and how long it took to get it."""
     with registry_limits.pull("samples/nginx") as operation:
+        known: Operation = operation
+        known.transferred(10)
         assert_type(operation.waited, float)
+    assert_type([holder.repository for holder in registry_limits.holders("pull")], list[str])
 
 
 def test_errors(registry: Registry) -> None:
@@ -116,6 +133,10 @@ def test_requests(registry: Registry) -> None:
 
 def test_images_of_every_kind(registry: Registry, tmp_path: Path) -> None:
     """From a file; and over HTTP, by a session and by the docker command."""
+    made = synthetic_image(layers=2)
+    assert_type(made, SyntheticImage)
+    assert_type(made.manifest, Manifest)
+    assert_type(made.manifest.layers[0], Descriptor)
     assert_type(registry.push(archived_image(tmp_path / "image.tar"), "samples/archived"), Image)
     assert_type(registry.http.get("/v2/").status_code, int)
     output = registry.docker_command.pull("samples/archived")
