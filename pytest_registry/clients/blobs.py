@@ -77,17 +77,22 @@ class BlobStream:
 
     def _received(self) -> Iterator[bytes]:
         pace = Pace(self._session.policy)
-        received = 0
+        received = position = 0
         while True:
             try:
                 for block in self._answer.blocks():
-                    received += len(block)
-                    yield block
+                    position += len(block)
+                    unseen = position - received
+                    if unseen > 0:
+                        received = position
+                        yield block[-unseen:]
             except NoAnswer as error:
                 self._answer.close()
                 if not pace.after_failure():
                     raise no_answer(self._request.asked, error) from error
                 self._answer = self._rest_from(received)
+                # A server may send all of it again (RFC 9110, section 14.2).
+                position = 0 if self._answer.status == HTTPStatus.OK else received
             else:
                 return
 
@@ -99,7 +104,7 @@ class BlobStream:
             self._request.target,
             self._request.scopes,
             headers=headers,
-            expect=(HTTPStatus.PARTIAL_CONTENT,),
+            expect=(HTTPStatus.PARTIAL_CONTENT, HTTPStatus.OK),
         )
         return self._session.send(request)
 

@@ -76,7 +76,7 @@ class Gate:
 
     def intercept(self, request: Request, proceed: Proceed) -> Response:
         """Answer a request: as the registry does, unless a fault or a throttle meets it."""
-        if request.path.startswith(control.ROOT):
+        if request.path.startswith(control.ROOT) and control.is_ours(request, self.key):
             self._here.note = None
             return control.answer(self, request)
         note: dict[str, Any] = {}

@@ -12,7 +12,6 @@ from pytest_registry.errors import ImageNotFound, PullError
 from pytest_registry.images.files import Files, read_document
 from pytest_registry.images.layout_writer import INDEX_FILE, REF_NAME
 from pytest_registry.images.source import SOUND, Flaws, Readable, missing
-from pytest_registry.images.transfer import is_foreign
 from pytest_registry.oci.descriptor import Descriptor
 from pytest_registry.oci.manifest import Manifest
 from pytest_registry.oci.media_types import EVERY_MANIFEST, OCI_INDEX
@@ -73,7 +72,7 @@ class LayoutImage:
             raise ImageNotFound(f"read {self.name}", happened) from None
 
     def _holds(self, manifest: Manifest) -> bool:
-        needed = [each for each in manifest.blobs if not is_foreign(each)]
+        needed = manifest.sent_blobs
         if any(self.files.size(_path(each)) is None for each in needed):
             return False
         return all(

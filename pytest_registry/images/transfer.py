@@ -128,21 +128,11 @@ def children_of(source: ImageSource, root: Manifest, depth: int = 1) -> Iterator
         yield child
 
 
-def is_foreign(blob: Descriptor) -> bool:
-    """Whether a layer is to be had elsewhere and is not pushed (image-spec, non-distributable)."""
-    kind = blob.media_type
-    return bool(blob.extra.get("urls")) and (".foreign." in kind or ".nondistributable." in kind)
-
-
 def _move_blobs(
     source: ImageSource, destination: Destination, manifest: Manifest, meter: Meter
 ) -> None:
     unsent = source.flaws.unsent
-    wanted = [
-        blob
-        for blob in _distinct(manifest.blobs)
-        if blob.digest not in unsent and not is_foreign(blob)
-    ]
+    wanted = [blob for blob in _distinct(manifest.sent_blobs) if blob.digest not in unsent]
     _in_parallel(lambda blob: _move(source, destination, blob, meter), wanted)
 
 

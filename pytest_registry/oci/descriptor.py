@@ -40,6 +40,14 @@ class Descriptor(NamedTuple):
         named = {"mediaType", "digest", "size"}
         return cls(media_type, digest, size, {k: v for k, v in value.items() if k not in named})
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether a layer is to be had elsewhere and is not pushed (image-spec, layer.md)."""
+        kind = self.media_type.lower()
+        return bool(self.extra.get("urls")) and (
+            ".foreign." in kind or ".nondistributable." in kind
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The descriptor as a JSON object."""
         return {

@@ -51,6 +51,11 @@ class Manifest(NamedTuple):
         return (*((self.config,) if self.config is not None else ()), *self.layers, *listed)
 
     @property
+    def sent_blobs(self) -> tuple[Descriptor, ...]:
+        """Those that are in a registry: not the layers that are to be had elsewhere."""
+        return tuple(each for each in self.blobs if not each.is_foreign)
+
+    @property
     def size(self) -> int:
         """Bytes of the manifest and of all blobs that it names (not of an index's children)."""
         return len(self.content) + sum(blob.size for blob in self.blobs)
@@ -87,6 +92,7 @@ class Manifest(NamedTuple):
 
     @classmethod
     def _image(cls, content: bytes, media_type: str, value: dict[str, Any]) -> Self:
+        _refuse_both(value, "manifests")
         return cls(
             media_type,
             content,
@@ -97,6 +103,7 @@ class Manifest(NamedTuple):
 
     @classmethod
     def _index(cls, content: bytes, media_type: str, value: dict[str, Any]) -> Self:
+        _refuse_both(value, "layers", "config")
         return cls(
             media_type, content, manifests=_descriptors(value, "manifests"), **_common(value)
         )
@@ -111,6 +118,13 @@ def _common(value: dict[str, Any]) -> dict[str, Any]:
         "artifact_type": _text(value, "artifactType"),
         "annotations": _annotations(value),
     }
+
+
+def _refuse_both(value: dict[str, Any], *members: str) -> None:
+    """What some would read as an image and others as an index (CVE-2021-41190)."""
+    for member in members:
+        if value.get(member):
+            raise ValueError(f"it is image and index at once: it has {member}, too")
 
 
 def _refuse(constant: str) -> None:
@@ -139,7 +153,8 @@ def _annotations(value: dict[str, Any]) -> dict[str, str] | None:
     if annotations is None:
         return None
     if not isinstance(annotations, dict) or not all(
-        isinstance(text, str) for text in annotations.values()
+        isinstance(text, str | None)
+        for text in annotations.values()  # null is how Go reads ""
     ):
         raise ValueError("its annotations are not a map from string to string")
-    return annotations
+    return {name: text or "" for name, text in annotations.items()}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_registry.server.authentication import Account, Challenge
 from pytest_registry.server.errors import Code
-from pytest_registry.server.scopes import Scope, missing, needed
+from pytest_registry.server.scopes import Scope, missing, needed_of_token
 
 if TYPE_CHECKING:
     from pytest_registry.security.signing import SecretSigner
@@ -33,7 +33,7 @@ class Bearer:
 
         A missing right is a 401 too, against RFC 6750: clients then fetch a token with more scopes.
         """
-        wanted = needed(request)
+        wanted = needed_of_token(request)
         scheme, _, token = (request.header("authorization") or "").partition(" ")
         if scheme.lower() != "bearer":
             return _challenge(request, wanted, "", "a bearer token is needed")

@@ -35,7 +35,7 @@ def head(store: Store, request: Request) -> Response:
     The disk is asked too: what is said to be there would never be pushed again.
     """
     digest, size = _find(store, request)
-    if not store.has(digest):
+    if not store.has(digest, size):
         raise ApiError(Code.BLOB_UNKNOWN, digest)
     return unchanged(request, digest) or Response(200, _headers(digest, size))
 

@@ -103,14 +103,14 @@ class Connection:
 
     def _request(self, head: Head) -> Request:
         """The request as handlers see it. Nothing of its body has been read."""
-        path, _, query = _origin(head.target).partition("?")
+        path, _, query = head.origin.partition("?")
         self._awaits_continue = head.expects_continue
         body: Body
         if head.chunked:
             body = ChunkedBody(self._stream, self._continue)
         else:
             body = SizedBody(self._stream, head.content_length, self._continue)
-        host = head.headers.get("host")
+        host = head.host
         url = f"{self._own_url.partition('://')[0]}://{host}" if host else self._own_url
         return Request(
             head.method,
@@ -250,17 +250,6 @@ class Connection:
 def _status_line(status: int) -> str:
     """The first line; without a phrase, which may be left out, for a status that has no name."""
     return _STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"
-
-
-def _origin(target: str) -> str:
-    """The path and query of a request target, also of one in absolute form (RFC 9112, 3.2.2)."""
-    if target.startswith("/"):
-        return target
-    scheme, separator, rest = target.partition("://")
-    if not separator or scheme.lower() not in ("http", "https"):
-        return target
-    _, slash, rest = rest.partition("/")
-    return slash + rest
 
 
 def _drain(body: Body) -> bool:

@@ -33,9 +33,32 @@ class Head(NamedTuple):
     headers: dict[str, str]
 
     @property
+    def origin(self) -> str:
+        """The path and query of the target, also of one in absolute form (RFC 9112, 3.2.2)."""
+        if (authority := self._authority) is None:
+            return self.target
+        return self.target.partition("://")[2][len(authority) :]
+
+    @property
+    def host(self) -> str | None:
+        """Whom the client means: the target's host, which goes before the Host header."""
+        return self._authority or self.headers.get("host")
+
+    @property
+    def _authority(self) -> str | None:
+        """The host of a target in absolute form, None in any other."""
+        if self.target.startswith("/"):
+            return None
+        scheme, separator, rest = self.target.partition("://")
+        if not separator or scheme.lower() not in ("http", "https"):
+            return None
+        return rest.partition("/")[0]
+
+    @property
     def keep_alive(self) -> bool:
         """Whether the client wants to send another request on this connection."""
-        wish = self.headers.get("connection", "").lower()
+        options = self.headers.get("connection", "").lower().split(",")
+        wish = {option.strip() for option in options}
         if self.version == "HTTP/1.1":
             return "close" not in wish
         # In HTTP/1.0 no proxy needs to know where chunks end (RFC 9112, section 6.1).
@@ -94,10 +117,11 @@ def parse_head(raw: bytes) -> Head:
     host = headers.get("host")
     if host is None and version == "HTTP/1.1":
         raise bad_request("it has no Host header")
-    if host is not None and not _HOST.fullmatch(host):
-        # It goes into Location headers.
-        raise bad_request("its Host header is no host")
-    return Head(method, target, version, headers)
+    head = Head(method, target, version, headers)
+    # It goes into Location headers.
+    if not all(_HOST.fullmatch(each) for each in (host, head.host) if each is not None):
+        raise bad_request("its Host header, or that of its target, is no host")
+    return head
 
 
 def bad_request(why: str, status: int = 400) -> ApiError:

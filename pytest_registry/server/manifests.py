@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pytest_registry.oci.media_types import OCI_INDEX, OCI_MANIFEST
@@ -19,7 +18,6 @@ from pytest_registry.server.store.index import Repository, StoredManifest
 from pytest_registry.server.store.store import Store
 
 if TYPE_CHECKING:
-    from pytest_registry.oci.descriptor import Descriptor
     from pytest_registry.oci.manifest import Manifest
 
 MANIFEST_LIMIT = 4 * 1024 * 1024
@@ -27,7 +25,6 @@ MANIFEST_LIMIT = 4 * 1024 * 1024
 of at least 4 megabytes" ("Pushing Manifests")."""
 
 _MEDIA_TYPE = re.compile(r"[!#$&^_.+0-9A-Za-z-]+/[!#$&^_.+0-9A-Za-z-]+")
-_UNDISTRIBUTED = ("nondistributable", "foreign")
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -43,8 +40,10 @@ def get(store: Store, request: Request) -> Response:
 
 
 def head(store: Store, request: Request) -> Response:
-    """end-3. Answered from the index: no file is opened."""
+    """end-3. The disk is asked too: what is said to be there would never be pushed again."""
     manifest = _find(store, request)
+    if not store.has(manifest.digest, manifest.size):
+        raise ApiError(Code.MANIFEST_UNKNOWN, request.reference)
     return unchanged(request, manifest.digest) or Response(200, _headers(manifest))
 
 
@@ -181,19 +180,10 @@ def _check_contents(repository: Repository | None, manifest: Manifest) -> None:
     holding = repository or Repository()
     # An index may list blobs too: BuildKit's caches do. An image is of blobs only.
     homes = (holding.manifests, holding.blobs) if manifest.manifests else (holding.blobs,)
-    needed = _needed(manifest.manifests or manifest.blobs)
+    needed = [each.digest for each in manifest.manifests or manifest.sent_blobs]
     missing = [each for each in needed if not any(each in home for home in homes)]
     if missing:
         raise ApiError(Code.MANIFEST_BLOB_UNKNOWN, *dict.fromkeys(missing))
-
-
-def _needed(descriptors: Iterable[Descriptor]) -> Iterator[str]:
-    """The digests of what has to be there."""
-    for each in descriptors:
-        media_type = each.media_type.lower()
-        # Non-distributable layers are fetched elsewhere and never pushed (image-spec, layer.md).
-        if not each.extra.get("urls") and not any(word in media_type for word in _UNDISTRIBUTED):
-            yield each.digest
 
 
 def _stored(manifest: Manifest, digest: str) -> StoredManifest:

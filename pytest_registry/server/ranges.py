@@ -6,7 +6,7 @@ from typing import NamedTuple
 from pytest_registry.server.errors import ApiError, Code
 from pytest_registry.server.request import Request
 
-_SPEC = re.compile(r"([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18})")
+_SPEC = re.compile(r"([0-9]+)-([0-9]*)|-([0-9]+)")
 _CHUNK = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
 
 
@@ -38,6 +38,8 @@ def requested_range(request: Request, size: int, tag: str) -> Part | None:
         return None
     specs = [spec.strip() for spec in wanted.split(",") if spec.strip()]
     parts = [_part(spec, size) for spec in specs]
+    if size == 0 and any(map(_is_suffix, specs)):
+        return None  # the end of nothing is all of it, and no range has a name for that
     if not parts or all(part is None for part in parts):
         raise _unsatisfiable(size)
     return parts[0] if len(parts) == 1 else None
@@ -64,11 +66,21 @@ def _part(spec: str, size: int) -> Part | None:
     if match is None:
         return None
     if match[3] is not None:
-        length = min(int(match[3]), size)
+        length = min(_number(match[3]), size)
         return Part(size - length, size - 1) if length else None
-    first = int(match[1])
-    last = min(int(match[2]), size - 1) if match[2] else size - 1
+    first = _number(match[1])
+    last = min(_number(match[2]), size - 1) if match[2] else size - 1
     return Part(first, last) if first <= last else None
+
+
+def _is_suffix(spec: str) -> bool:
+    match = _SPEC.fullmatch(spec)
+    return match is not None and match[3] is not None and _number(match[3]) > 0
+
+
+def _number(text: str) -> int:
+    """A position; one beyond every content (some write 2**63 - 1 for the end) stays one."""
+    return int(text.lstrip("0")[:18] or "0")
 
 
 def _unsatisfiable(size: int) -> ApiError:

@@ -60,11 +60,18 @@ def needed(request: Request) -> list[Scope]:
         return [Scope("registry", CATALOG, frozenset({ANYTHING}))]
     if not request.repository:
         return []
-    scopes = [Scope("repository", request.repository, frozenset({_action(request)}))]
+    return [Scope("repository", request.repository, frozenset({_action(request)}))]
+
+
+def needed_of_token(request: Request) -> list[Scope]:
+    """The same, and the source of a mount: clients fetch a token that reads it, too.
+
+    Who has no token cannot fetch another: what may not be read is not mounted then ("it SHOULD
+    return a 202"), and pushed.
+    """
     mount = asked_mount(request)
-    if mount is not None and mount.source is not None:
-        scopes.append(Scope.of_pull(mount.source))
-    return scopes
+    source = None if mount is None else mount.source
+    return [*needed(request), *([] if source is None else [Scope.of_pull(source)])]
 
 
 def granted(account: Account, asked: Scope) -> Scope | None:

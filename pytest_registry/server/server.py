@@ -120,6 +120,8 @@ class RegistryServer:
         with self._serving:
             if self._listener.fileno() < 0:
                 return
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)  # a child that was forked has it, too
             for each in (self._listener, self._wake_reader, self._wake_writer):
                 each.close()
             self._cut_connections()

@@ -194,6 +194,18 @@ def test_a_download_that_breaks_goes_on_where_it_broke(ask: Ask, reply: type[Rep
     assert len(server.seen) == 3
 
 
+def test_a_download_that_breaks_goes_on_where_ranges_are_ignored(
+    ask: Ask, reply: type[Reply]
+) -> None:
+    """A server MAY ignore the Range header field (RFC 9110, section 14.2)."""
+    whole = {"Content-Length": str(len(BLOB))}
+    broken = [reply(200, whole, BLOB[:until], drop=True) for until in (700_000, 100_000)]
+    client, server = ask(in_turn(*broken, reply(200, whole, BLOB)))
+    with client.blob("a", DIGEST) as stream:
+        assert stream.read() == BLOB
+    assert len(server.seen) == 3
+
+
 def test_a_download_that_breaks_for_good_is_an_error(ask: Ask, reply: type[Reply]) -> None:
     headers = {"Content-Length": str(len(BLOB))}
     client, _ = ask(in_turn(reply(200, headers, BLOB[:1000], drop=True), reply(416)))

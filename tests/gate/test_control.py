@@ -32,12 +32,13 @@ def test_only_who_has_the_gates_key_may_steer_it(gated: Gated, kind: str, login:
     rule = {"status": 500} if kind == "faults" else {"read": 1}
     body = json.dumps({"rule": rule, "scope": {}}).encode()
     path = f"/_pytest_registry/{kind}/x"
-    assert gated.ask("PUT", path, body, login=login).status == 404
+    told = 404 if login == RUN.basic else 401  # as of any path that nobody knows
+    assert gated.ask("PUT", path, body, login=login).status == told
     assert [gated.ask("GET", gated.blob).status for _ in range(2)] == [200, 200]
     with held(gated, path, body) as status:
         assert status == 201
         refused = [gated.ask(method, path, login=login).status for method in ("GET", "DELETE")]
-        assert refused == [404, 404]
+        assert set(refused) <= {told, 500}  # it meets the fault, as any path does
         assert [gated.ask("GET", gated.blob).status for _ in range(2)][1] in (500, 429)
 
 

@@ -59,8 +59,8 @@ def with_layers_that_are_elsewhere(registry: Asked, kit: Kit) -> Pushed:
         "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
         "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
     )
-    absent = [kit.descriptor(b"elsewhere", kind) for kind in kinds]
-    absent.append(kit.descriptor(b"there", OCI_LAYER_GZIP, urls=["https://store.example/there"]))
+    urls = ["https://store.example/there"]
+    absent = [kit.descriptor(b"elsewhere", kind, urls=urls) for kind in kinds]
     return plain(registry, kit, layers=[*absent, kit.descriptor(LAYER, OCI_LAYER_GZIP)])
 
 

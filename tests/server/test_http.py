@@ -173,6 +173,20 @@ def test_a_location_is_where_the_client_came_to(host: str, registry: Asked) -> N
     assert f"Location: {expected}/v2/a/blobs/uploads/".encode() in answer
 
 
+def test_the_host_of_a_target_goes_before_the_host_header(registry: Asked) -> None:
+    """RFC 9112, section 3.2.2."""
+    head = "POST http://one.example:80/v2/a/blobs/uploads/ HTTP/1.1\r\nHost: two.example\r\n\r\n"
+    answer = registry.raw(head.encode())
+    assert b"Location: http://one.example:80/v2/a/blobs/uploads/" in answer
+    assert status_of(registry.raw(head.replace("one.example", 'a"b').encode())) == 400
+
+
+def test_only_the_word_close_closes_a_connection(registry: Asked) -> None:
+    request = b"GET /v2/ HTTP/1.1\r\nHost: x\r\nConnection: foo-close-bar\r\n\r\n"
+    assert b"Connection: close" not in registry.raw(request)
+    assert b"Connection: close" in registry.raw(request.replace(b"foo-close-bar", b"te, Close"))
+
+
 def test_http_1_0_is_spoken(registry: Asked) -> None:
     answer = registry.raw(b"GET /v2/ HTTP/1.0\r\n\r\n", half_close=False)
     assert status_of(answer) == 200

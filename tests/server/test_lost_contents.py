@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_registry.server import RegistryServer, ServerSettings
 from pytest_registry.server.store import disk
+from tests.server.conftest import Asked
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Asked, Serve
+    from tests.server.conftest import Serve
 
 
 def delete_files(registry: Asked) -> None:
@@ -88,6 +91,66 @@ def test_a_content_that_cannot_be_looked_for_is_not_forgotten(registry: Asked, b
     blobs.unlink()
     aside.rename(blobs)
     assert registry.ask("GET", f"/v2/a/blobs/{digest}").body == blob
+
+
+def test_nothing_is_forgotten_while_the_storage_is_away(registry: Asked, blob: bytes) -> None:
+    blob_digest, image_digest = registry.push_blob("a", blob), registry.push_image("a", "t")
+    assert registry.storage is not None
+    aside = registry.storage.with_name("aside")
+    registry.storage.rename(aside)
+    paths = [f"/v2/a/blobs/{blob_digest}", "/v2/a/manifests/t", f"/v2/a/manifests/{image_digest}"]
+    for path in paths:
+        assert {registry.ask(method, path).status for method in ("GET", "HEAD")} == {500}
+    assert any("the registry's storage is away" in line for line in registry.lines)
+    aside.rename(registry.storage)
+    assert {registry.ask("GET", path).status for path in paths} == {200}
+
+
+def test_a_storage_of_a_relative_name_stays_where_it_is(
+    tmp_path: Path, blob: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with RegistryServer(ServerSettings(storage="storage")) as server:
+        asked = Asked(server, tmp_path / "storage")
+        digest = asked.push_blob("a", blob)
+        monkeypatch.chdir("/")
+        assert asked.ask("GET", f"/v2/a/blobs/{digest}").body == blob
+        asked.push_image("a", "t")
+    assert len(asked.files()) == 3
+
+
+def test_pushes_go_on_where_somebody_removed_empty_directories(
+    registry: Asked, blob: bytes
+) -> None:
+    assert registry.storage is not None
+    (registry.storage / "uploads").rmdir()
+    digest = registry.push_blob("a", blob)
+    (registry.storage / "uploads").rmdir()
+    empty = registry.push_blob("a", b"")
+    registry.push_image("a", "t")
+    assert registry.ask("GET", f"/v2/a/blobs/{digest}").body == blob
+    assert registry.ask("GET", f"/v2/a/blobs/{empty}").body == b""
+
+
+@pytest.mark.parametrize("size", [0, 1000, 4000])
+def test_a_damaged_content_is_missed_and_pushed_again(
+    size: int, registry: Asked, blob: bytes
+) -> None:
+    digest = registry.push_blob("a", blob)
+    image = registry.push_image("a", "t")
+    assert registry.storage is not None
+    for name in registry.files():
+        os.truncate(registry.storage / name, size)
+    mount = registry.ask("POST", f"/v2/b/blobs/uploads/?mount={digest}&from=a")
+    statuses = [
+        registry.ask("HEAD", f"/v2/a/{path}").status
+        for path in (f"blobs/{digest}", "manifests/t", f"manifests/{image}")
+    ]
+    assert (mount.status, statuses) == (202, [404] * 3)
+    registry.push_blob("a", blob)
+    registry.push_image("a", "t")
+    assert registry.ask("GET", f"/v2/a/blobs/{digest}").body == blob
+    assert registry.ask("GET", "/v2/a/manifests/t").status == 200
 
 
 @pytest.mark.parametrize("size", [0, 1000, 4000])

@@ -22,6 +22,9 @@ SIZE = 3000
         ("bytes=-5000", 0, 2999),
         ("bytes=2000-5000", 2000, 2999),
         ("bytes=2999-2999", 2999, 2999),
+        (f"bytes=5-{2**63 - 1}", 5, 2999),
+        (f"bytes=-{2**64}", 0, 2999),
+        ("bytes=" + "0" * 30 + "5-9", 5, 9),
         ("bytes = 5-9", 5, 9),
         ("Bytes=5-9", 5, 9),
         ("bytes=5-9,", 5, 9),
@@ -99,3 +102,6 @@ def test_an_empty_blob_has_no_parts(registry: Asked) -> None:
     answer = registry.ask("GET", f"/v2/a/blobs/{digest}")
     assert (answer.status, answer.body, answer["Content-Length"]) == (200, b"", "0")
     assert registry.ask("GET", f"/v2/a/blobs/{digest}", range="bytes=0-").status == 416
+    assert registry.ask("GET", f"/v2/a/blobs/{digest}", range="bytes=-0").status == 416
+    # "satisfiable if ... a suffix-range with a non-zero suffix-length" (RFC 9110, section 14.1.2)
+    assert registry.ask("GET", f"/v2/a/blobs/{digest}", range="bytes=-5").status == 200

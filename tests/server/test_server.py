@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
+import errno
+import fcntl
 import hmac
 import http.client
+import os
 import socket
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_registry.errors import StateError
 from pytest_registry.oci.names import digest_of
 from pytest_registry.security.credentials import Credentials
 from pytest_registry.server import (
@@ -48,6 +53,37 @@ def test_it_is_bound_before_it_serves_and_free_after() -> None:
         socket.create_connection(("127.0.0.1", server.port))
     server.close()  # again: nothing happens
     assert not [each for each in {*threading.enumerate()} - before if each.name == "registry"]
+
+
+def test_a_child_that_was_forked_keeps_neither_its_port_nor_its_storage(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    with RegistryServer(ServerSettings(storage=tmp_path)) as server:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads
+            child = os.fork()
+        if child == 0:
+            os.close(writer)
+            os.read(reader, 1)  # until the other end is closed
+            os._exit(0)
+    try:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", server.port))
+        RegistryServer(ServerSettings(storage=tmp_path)).close()
+    finally:
+        os.close(writer)
+        os.close(reader)
+        os.waitpid(child, 0)
+
+
+def test_a_storage_without_locks_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StateError, match=r"no working locks .*No locks available"):
+        RegistryServer(ServerSettings(storage=tmp_path))
 
 
 def test_nobody_beyond_this_machine_reaches_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,8 +47,42 @@ def a_media_type_in_other_capitals_is_the_same(registry: Asked, kit: Kit) -> Non
         answer = registry.ask("GET", "/v2/a/manifests/t")
         assert (answer.body, answer["Content-Type"]) == (content, sent)
     kind = "application/vnd.OCI.image.layer.NonDistributable.v1.tar"
-    elsewhere = kit.image(layers=[kit.descriptor(BLOB, kind)])
+    elsewhere = kit.image(layers=[kit.descriptor(BLOB, kind, urls=["https://store.example/x"])])
     assert registry.push_manifest("a", "t", elsewhere).status == 201
+
+
+@RULES.row("Push", "only what the manifest says is to be had elsewhere need not be there")
+def a_layer_that_is_nowhere_is_missing(registry: Asked, kit: Kit) -> None:
+    registry.push_blob("a", kit.empty)
+    undistributed, urls = "layer.nondistributable.v1.tar", ["https://store.example/x"]
+    for part in (
+        kit.descriptor(BLOB, f"application/vnd.oci.image.{undistributed}"),
+        kit.descriptor(BLOB, "application/vnd.oci.image.layer.v1.tar", urls=urls),
+        kit.descriptor(BLOB, "application/vnd.foreigner.tar", urls=urls),
+    ):
+        answer = registry.push_manifest("a", "t", kit.image(layers=[part]))
+        assert (answer.status, answer.codes) == (400, ["MANIFEST_BLOB_UNKNOWN"])
+
+
+@RULES.row("Pushing Manifests", "what could be read as an image and as an index is neither")
+def what_is_image_and_index_is_refused(registry: Asked, kit: Kit) -> None:
+    registry.push_blob("a", kit.empty)
+    child = {"mediaType": OCI_MANIFEST, "digest": ABSENT, "size": 7}
+    both = json.dumps({**json.loads(kit.image(mediaType=None)), "manifests": [child]}).encode()
+    for media_type in (OCI_MANIFEST, OCI_INDEX):
+        answer = registry.push_manifest("a", "t", both, media_type)
+        assert (answer.status, answer.codes) == (400, ["MANIFEST_INVALID"])
+        assert "image and index at once" in str(answer.json)
+
+
+@RULES.row("Pushing Manifests", "annotations that Go leaves null are empty")
+def an_annotation_of_null_is_empty(registry: Asked, kit: Kit) -> None:
+    registry.push_blob("a", kit.empty)
+    subject = {"mediaType": OCI_MANIFEST, "digest": ABSENT, "size": 7}
+    content = kit.image(subject=subject, annotations={"org.example": None})
+    assert registry.push_manifest("a", "t", content).status == 201
+    [listed] = registry.ask("GET", f"/v2/a/referrers/{ABSENT}").json["manifests"]
+    assert listed["annotations"] == {"org.example": ""}
 
 
 @RULES.row("Pushing Manifests", "a manifest is JSON, which is UTF-8 (RFC 8259, section 8.1)")

@@ -158,6 +158,18 @@ def test_pushes_and_deletions_at_once_leave_a_consistent_store(
     assert again.ask("GET", "/v2/a/tags/list").json["tags"] == tags
 
 
+def test_the_journal_does_not_grow_by_what_is_pushed_again(registry: Asked) -> None:
+    assert registry.storage is not None
+    journal, sizes = registry.storage / "journal", set()
+    for _ in range(3):
+        digest = registry.push_image("a", "t")
+        registry.push_image("a", digest)
+        mount = f"/v2/b/blobs/uploads/?mount={digest_of(b'{}')}&from=a"
+        assert registry.ask("POST", mount).status == 201
+        sizes.add(journal.stat().st_size)
+    assert len(sizes) == 1
+
+
 def test_two_requests_on_one_upload_take_turns(
     registry: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:

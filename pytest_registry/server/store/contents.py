@@ -47,8 +47,8 @@ class Contents(Protocol):
     def open(self, digest: str) -> StoredContent | None:
         """Open for reading; stays readable if it is removed meanwhile. None if it is not there."""
 
-    def has(self, digest: str) -> bool:
-        """Whether it is there; raises OSError where that cannot be told."""
+    def has(self, digest: str, size: int) -> bool:
+        """Whether it is there with that many bytes; raises OSError where that cannot be told."""
 
     def remove(self, digest: str) -> None:
         """Forget it, if it is there."""

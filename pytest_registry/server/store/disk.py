@@ -33,7 +33,7 @@ class DiskPartial:
     @contextmanager
     def appending(self) -> Iterator[Write]:
         """Open the file, unbuffered: blocks are large already."""
-        with FileIO(self._path, "a") as file:
+        with self._opened() as file:
 
             def write(view: memoryview) -> None:
                 while view:
@@ -42,6 +42,14 @@ class DiskPartial:
                     view = view[count:]
 
             yield write
+
+    def _opened(self) -> FileIO:
+        try:
+            return FileIO(self._path, "a")
+        except FileNotFoundError:  # an empty directory is what cleaners of temporary files take
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(self._path), mode=0o700)
+            return FileIO(self._path, "a")
 
     def blocks(self) -> Iterator[memoryview]:
         """Read the file again."""
@@ -52,7 +60,7 @@ class DiskPartial:
         """Rename. Equal content that is already there is replaced by itself."""
         target = self._whole(digest)
         if self.size == 0:
-            FileIO(self._path, "a").close()
+            self._opened().close()
         try:
             os.replace(self._path, target)
         except FileNotFoundError:
@@ -114,16 +122,12 @@ class DiskContents:
             return None
         return FileContent(file, 0, os.fstat(file.fileno()).st_size)
 
-    def has(self, digest: str) -> bool:
-        """Whether there is a file; raises OSError where that cannot be told."""
-        path = self._path(digest)
-        if os.access(path, os.F_OK):  # takes half as long as os.stat
-            return True
+    def has(self, digest: str, size: int) -> bool:
+        """Whether there is a file of that size; raises OSError where that cannot be told."""
         try:
-            os.stat(path)
+            return os.stat(self._path(digest)).st_size == size
         except FileNotFoundError:
             return False
-        return True
 
     def remove(self, digest: str) -> None:
         """Unlink the file; who reads it still has it."""

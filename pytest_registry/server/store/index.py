@@ -66,6 +66,18 @@ class Index:
         if not repository.blobs and not repository.manifests:
             del self.repositories[name]
 
+    def knows(self, event: Event) -> bool:
+        """Whether something that is added, a blob, a manifest or a tag, is there just so."""
+        kind, name, *rest = event
+        repository = self.repositories.get(name)
+        if repository is None:
+            return False
+        if kind == "manifest":
+            added = StoredManifest(**rest[0])
+            return repository.manifests.get(added.digest) == added
+        there: Mapping[str, int | str] = repository.blobs if kind == "blob" else repository.tags
+        return bool(there.get(rest[0]) == rest[1])
+
     def events(self) -> Iterator[Event]:
         """The fewest events that lead to this state."""
         for name, repository in self.repositories.items():

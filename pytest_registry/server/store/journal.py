@@ -23,6 +23,9 @@ class Journal(Protocol):
     def record(self, events: Sequence[Event]) -> None:
         """Record one change: all of its events or, if OSError is raised, none of them."""
 
+    def check_place(self) -> None:
+        """Raise OSError where the directory is not there, or is another one now."""
+
     def close(self) -> None:
         """Stop recording."""
 
@@ -32,6 +35,9 @@ class NoJournal:
 
     def record(self, events: Sequence[Event]) -> None:
         """Record nothing."""
+
+    def check_place(self) -> None:
+        """Memory is always there."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -51,7 +57,7 @@ class FileJournal:
         self._lock = os.open(f"{directory}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(self._lock)
             raise StateError(
                 f"serve from {directory}",
@@ -59,6 +65,14 @@ class FileJournal:
                 "stop it, or name another directory",
                 section="served-already",
             ) from None
+        except OSError as error:
+            os.close(self._lock)
+            raise StateError(
+                f"serve from {directory}",
+                f"its file system has no working locks ({error})",
+                "name a directory on a local file system",
+                section="no-locks",
+            ) from error
         self._file = _open(self._path)
 
     def replay(self, index: Index) -> None:
@@ -91,11 +105,22 @@ class FileJournal:
             os.ftruncate(self._file, before)
             raise
 
+    def check_place(self) -> None:
+        """Raise OSError where the directory that we locked is moved, unmounted or removed."""
+        try:
+            there = os.stat(f"{self._directory}/lock")
+        except FileNotFoundError:
+            there = None
+        if there is None or not os.path.samestat(there, os.fstat(self._lock)):
+            raise OSError(errno.ESTALE, "the registry's storage is away", self._directory)
+
     def close(self) -> None:
         """Close the file and give up the lock; what is recorded afterwards raises OSError."""
         # Who comes late must not write into what else is opened with the same number.
         file, self._file = self._file, -1
         os.close(file)
+        with contextlib.suppress(OSError):
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # a child that was forked has it open, too
         os.close(self._lock)
 
     def _rewrite(self, index: Index) -> None:

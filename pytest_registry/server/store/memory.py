@@ -78,7 +78,7 @@ class MemoryContents:
         view = self._whole.get(digest)
         return None if view is None else MemoryContent(view)
 
-    def has(self, digest: str) -> bool:
+    def has(self, digest: str, size: int) -> bool:  # noqa: ARG002 - bytes here stay what they are
         """Whether there are bytes."""
         return digest in self._whole
 

@@ -68,17 +68,17 @@ class Store:
         """
         content = self._contents.open(digest)
         if content is None:
-            self._forget_lost(digest)
+            self._forget_lost(digest, size)
         elif content.length != size:
             content.close()
             raise OSError(errno.EIO, f"stored with {size} bytes, damaged since", digest)
         return content
 
-    def has(self, digest: str) -> bool:
-        """Whether the content of that digest is there, and not only in the index."""
-        if self._contents.has(digest):
+    def has(self, digest: str, size: int) -> bool:
+        """Whether the content of that digest is there as a whole, and not only in the index."""
+        if self._contents.has(digest, size):
             return True
-        self._forget_lost(digest)
+        self._forget_lost(digest, size)
         return False
 
     def add_upload(self, upload: Upload, digest: str) -> None:
@@ -121,15 +121,16 @@ class Store:
     ) -> bool:
         """Add a blob of another repository; False if it has it not.
 
-        With `source` None it is any that `may_pull` lets be read, or any at all without that.
+        With `source` None it is any that `may_pull` lets be read, or any at all without that. A
+        source that it does not let be read has nothing.
         """
         with self._lock:
             size = self._find_size(digest, source, may_pull)
-            if size is not None and not self._contents.has(digest):
+            if size is not None and not self._contents.has(digest, size):
                 self._forget(digest)
                 size = None
             if size is not None:
-                self._commit([("blob", name, digest, size)])
+                self._change([("blob", name, digest, size)])
         return size is not None
 
     def remove_blob(self, name: str, digest: str, condition: Condition) -> bool:
@@ -167,13 +168,17 @@ class Store:
         found = None if repository is None else repository.find(reference)
         return None if found is None else found.digest
 
-    def _forget_lost(self, digest: str) -> None:
+    def _forget_lost(self, digest: str, size: int) -> None:
         with self._lock:
-            if not self._contents.has(digest):  # nor was it pushed again since
+            if not self._contents.has(digest, size):  # nor was it pushed again since
                 self._forget(digest)
 
     def _forget(self, digest: str) -> None:
-        """Take what somebody deleted from the disk out of the index, so that it is pushed again."""
+        """Take what somebody deleted from the disk out of the index, so that it is pushed again.
+
+        Raises OSError where all of the storage is away: it may come back, as a mount does.
+        """
+        self._journal.check_place()
         events = self._index.losing(digest)
         with contextlib.suppress(OSError):  # a full disk: it is found to be missing once more
             if events:
@@ -185,7 +190,8 @@ class Store:
         repositories = self._index.repositories
         if source is not None:
             named = repositories.get(source)
-            return None if named is None else named.blobs.get(digest)
+            readable = named is not None and (may_pull is None or may_pull(source))
+            return named.blobs.get(digest) if named is not None and readable else None
         for name, repository in repositories.items():
             if digest in repository.blobs and (may_pull is None or may_pull(name)):
                 return repository.blobs[digest]
@@ -193,7 +199,7 @@ class Store:
 
     def _add(self, digest: str, events: Sequence[Event]) -> None:
         try:
-            self._commit(events)
+            self._change(events)
         except OSError:
             self._drop_unheld(digest)
             raise
@@ -201,6 +207,11 @@ class Store:
     def _remove(self, digest: str, event: Event) -> None:
         self._commit([event])
         self._drop_unheld(digest)
+
+    def _change(self, events: Sequence[Event]) -> None:
+        """Commit what is not so already: a journal does not grow by what is pushed again."""
+        if any(not self._index.knows(event) for event in events):
+            self._commit(events)
 
     def _commit(self, events: Sequence[Event]) -> None:
         self._journal.record(events)
@@ -220,8 +231,8 @@ def open_store(directory: str | os.PathLike[str] | None, upload_timeout: float) 
     index = Index()
     if directory is None:
         return Store(MemoryContents(), NoJournal(), index, upload_timeout)
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    path = os.fspath(directory)
+    path = os.path.abspath(directory)  # whoever serves from a thread may change its directory
+    os.makedirs(path, mode=0o700, exist_ok=True)
     journal = FileJournal(path)
     try:
         journal.replay(index)
