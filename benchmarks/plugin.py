@@ -2,8 +2,8 @@
 
 Compared with the same run and `-p no:registry`, in turn, each in a process of its own. The bar is
 for the ratio of the processor time from the moment pytest is imported (`one_run.py`): waiting for a
-core is not in it, nor is pytest's own start. The process's whole processor time is told beside it,
-where the plugin is lost in the noise. (Runs forked from one process would be steadier, but a child
+core is not in it, nor is pytest's own start. The process's whole processor time is told beside it:
+with the interpreter's own end, of which a plugin can make a long one. (Runs forked from one process would be steadier, but a child
 copies the pages that it touches, which doubles what the plugin's imports cost.) Byte code is
 written as after an installation; other plugins are left out of both.
 

@@ -1,3 +1,7 @@
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from typing import Any
+
 from pytest_registry.clients.cli import DockerCommand as DockerCommand
 from pytest_registry.clients.cli import Output as Output
 from pytest_registry.clients.containers import WebContainer as WebContainer
@@ -41,3 +45,9 @@ from pytest_registry.sample import Push as Push
 from pytest_registry.security.credentials import Credentials as Credentials
 
 __all__: list[str]
+
+class _PlainImport:
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None, target: Any = None
+    ) -> ModuleSpec | None: ...

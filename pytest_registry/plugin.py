@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
-from pytest_registry import fixtures, options
+from pytest_registry import _PlainImport, fixtures, options
 
 # Their module is no plugin of its own: pytest examines every name that a plugin's module has.
 from pytest_registry.fixtures import (  # noqa: F401
@@ -100,6 +102,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """End the run and wait until nothing of it is left; a worker has nothing to end."""
     if fixtures.MEMBER in config.stash:
         fixtures.member_of(config).finish()
+    # What hangs there is alive to the very end of the interpreter, and all that it imports with it:
+    # to take that down last took as long again as all else that an unused plugin costs.
+    with contextlib.suppress(ValueError):
+        sys.meta_path.remove(_PlainImport)
 
 
 def _check_options(config: pytest.Config) -> None:

@@ -116,6 +116,26 @@ def test_pytest_rewrites_the_asserts_of_tests_and_loads_the_plugin_as_it_is(
     result.assert_outcomes(passed=1)
 
 
+def test_nothing_of_the_plugin_hangs_in_the_interpreter_after_a_run(
+    pytester: pytest.Pytester,
+) -> None:
+    """All that a finder of modules leads to is taken down last, one by one."""
+    pytester.makepyfile(test_it=USES_NOTHING)
+    pytester.makepyfile(
+        run="""
+        import sys
+
+        import pytest
+
+        before = list(sys.meta_path)
+        assert pytest.main(["-p", "no:cacheprovider", "test_it.py"]) == 0
+        assert "pytest_registry.plugin" in sys.modules
+        assert sys.meta_path == before
+        """
+    )
+    assert pytester.runpython("run.py").ret == 0
+
+
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "two workers"])
 def test_verbose_shows_one_line_which_engine_and_why_before_the_summary(
     pytester: pytest.Pytester, leaves_nothing_behind: None, workers: tuple[str, ...]
