@@ -2,10 +2,10 @@
 
 Compared with the same run and `-p no:registry`, in turn, each in a process of its own. The bar is
 for the ratio of the processor time from the moment pytest is imported (`one_run.py`): waiting for a
-core is not in it, nor is pytest's own start. The process's whole processor time is told beside it:
-with the interpreter's own end, of which a plugin can make a long one. (Runs forked from one process would be steadier, but a child
-copies the pages that it touches, which doubles what the plugin's imports cost.) Byte code is
-written as after an installation; other plugins are left out of both.
+core is not in it, nor is pytest's own start. The process's whole processor time is told beside it,
+with the interpreter's own end, of which a plugin can make a long one. (Runs forked from one process
+would be steadier, but a child copies the pages that it touches, which doubles what the plugin's
+imports cost.) Byte code is written as after an installation; other plugins are left out of both.
 
 The bar is 3 ms of the 53 ms that such a run takes where nothing else runs on our machine. What is
 added is told of such a run, too: neighbours make a run take up to twice as long, with and without
