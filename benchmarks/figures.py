@@ -1,8 +1,9 @@
 """Measure everything and write the figures anew: `python -m benchmarks.figures`.
 
-They stand in benchmarks/README.md, and those of limits that machines share in docs/scaling.md too,
-between `<!-- figures: ... -->` and `<!-- end figures -->`. The JSON goes to build/benchmarks. With
-a directory, only write the figures from its JSON, as `python -m benchmarks.all --json DIR` left it.
+They stand in benchmarks/README.md, a few of them in the README, and those of limits that machines
+share in docs/scaling.md, between `<!-- figures: ... -->` and `<!-- end figures -->`. The JSON goes
+to build/benchmarks. With a directory, only write the figures from its JSON, as
+`python -m benchmarks.all --json DIR` left it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,27 @@ from typing import Any
 from benchmarks.all import NAMES
 
 README = Path(__file__).with_name("README.md")
+FRONT = README.parents[1] / "README.md"
 SCALING = README.parents[1] / "docs" / "scaling.md"
 MEASURED = README.parents[1] / "build" / "benchmarks"
 COLUMNS = ("what", "ours", "peer", "peer's", "ratio", "interval", "rounds", "bar", "verdict")
+HEADLINE = {
+    ("processor time of a run", "-p no:registry"): "processor time of a run without a registry",
+    ("embedded", "testcontainers"): "start until a login is answered, embedded",
+    ("container", "testcontainers"): "the same, a container",
+    ("8 workers, embedded", "docker run by hand"): "nginx is there for 8 workers, embedded",
+    ("8 workers, container", "docker run by hand"): "the same, a container",
+    ("push 1 blob", "docker-registry"): "embedded registry: push of 256 MiB",
+    ("pull 8 together", "docker-registry"): "8 pulls together",
+    ("HEAD 8 connections", "docker-registry"): "small requests, 8 connections",
+    ("64 processes, 10 slots of 20 ms: makespan / ideal", "portalocker"): (
+        "64 processes, 10 slots: all done, by the ideal"
+    ),
+    ("64 processes, 10 slots of 20 ms: longest / mean wait", "portalocker"): (
+        "the same: longest wait, by the mean"
+    ),
+}
+"""The rows that the README shows, by what was measured and beside whom, and what they are there."""
 MARKED = re.compile(r"(<!-- figures: .*? -->\n).*?(<!-- end figures -->)", re.DOTALL)
 
 
@@ -32,6 +51,21 @@ def table(results: list[dict[str, Any]]) -> str:
         lines.append(_line(f"**{result['benchmark']}**"))
         lines += [_row(row) for row in result["rows"]]
         lines += [_fact(fact) for fact in result["facts"]]
+    return "\n".join(lines)
+
+
+def headline(results: list[dict[str, Any]]) -> str:
+    """A few of the rows, for the README."""
+    rows = {(row["what"], row["peer"]): row for result in results for row in result["rows"]}
+    lines = [
+        f"Measured on: {machines(results)}. A ratio is ours by the peer's.",
+        "",
+        "| what | ours | peer | peer's | ratio |",
+        "| --- " * 5 + "|",
+    ]
+    for key, what in HEADLINE.items():
+        cells = [cell.strip() for cell in _row(rows[key]).strip("|").split("|")]
+        lines.append(f"| {what} | {' | '.join(cells[1:5])} |")
     return "\n".join(lines)
 
 
@@ -140,7 +174,12 @@ def main() -> int:
         return 1
     results = [json.loads((directory / f"{name}.json").read_text()) for name in NAMES]
     hosts = results[NAMES.index("hosts")]
-    for page, figures in ((README, table(results)), (SCALING, shared_limits(hosts))):
+    pages = {
+        README: table(results),
+        FRONT: headline(results),
+        SCALING: shared_limits(hosts),
+    }
+    for page, figures in pages.items():
         if not replace(page, figures):
             print(f"{page} has no <!-- figures: ... --> ... <!-- end figures -->", file=sys.stderr)
             return 1

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -224,17 +225,28 @@ def test_the_figures_that_we_show_have_the_rows_and_columns_that_the_code_has(
     assert shown_rows(block) == shown_rows(now)
 
 
+def test_the_readme_shows_figures_of_the_rows_that_it_names(dry: Callable[..., Result]) -> None:
+    from benchmarks.figures import headline
+
+    text = (ROOT / "README.md").read_text()
+    block = text.partition("<!-- figures: ")[2].partition("<!-- end figures -->")[0]
+    now = headline([dry(name, short=False).to_json() for name in DRY])
+    shown, made = (re.findall(r"^\| (.*?) \|", page, re.MULTILINE) for page in (block, now))
+    assert shown == made
+
+
 def test_figures_of_all_benchmarks_become_a_table_and_others_none(
     dry: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from benchmarks import figures
 
-    readme, scaling = tmp_path / "README.md", tmp_path / "scaling.md"
-    for page in (readme, scaling):
+    readme, front, scaling = (tmp_path / name for name in ("README.md", "front.md", "scaling.md"))
+    for page in (readme, front, scaling):
         page.write_text(
             "before\n<!-- figures: here -->\nof long ago\n<!-- end figures -->\nafter\n"
         )
     monkeypatch.setattr(figures, "README", readme)
+    monkeypatch.setattr(figures, "FRONT", front)
     monkeypatch.setattr(figures, "SCALING", scaling)
     monkeypatch.setattr("sys.argv", ["figures", str(tmp_path)])
     assert figures.main() == 1
@@ -243,7 +255,7 @@ def test_figures_of_all_benchmarks_become_a_table_and_others_none(
         told = dry(name, short=False).to_json()
         (tmp_path / f"{name}.json").write_text(json.dumps(told))
     assert figures.main() == 0
-    for page in (readme, scaling):
+    for page in (readme, front, scaling):
         text = page.read_text()
         assert text.startswith("before\n<!-- figures: here -->\nMeasured on: ")
         assert text.endswith("|\n<!-- end figures -->\nafter\n")

@@ -121,7 +121,7 @@ def test_nothing_of_the_plugin_hangs_in_the_interpreter_after_a_run(
 ) -> None:
     """All that a finder of modules leads to is taken down last, one by one."""
     pytester.makepyfile(test_it=USES_NOTHING)
-    pytester.makepyfile(
+    script = pytester.makepyfile(
         run="""
         import sys
 
@@ -133,7 +133,7 @@ def test_nothing_of_the_plugin_hangs_in_the_interpreter_after_a_run(
         assert sys.meta_path == before
         """
     )
-    assert pytester.runpython("run.py").ret == 0
+    assert pytester.runpython(script).ret == 0
 
 
 @pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "two workers"])
