@@ -67,12 +67,13 @@ class Store:
         Its length has been promised by then to whoever looked it up.
         """
         content = self._contents.open(digest)
-        if content is None:
-            self._forget_lost(digest, size)
-        elif content.length != size:
+        if content is not None and content.length == size:
+            return content
+        self._forget_lost(digest, size)
+        if content is not None:
             content.close()
             raise OSError(errno.EIO, f"stored with {size} bytes, damaged since", digest)
-        return content
+        return None
 
     def has(self, digest: str, size: int) -> bool:
         """Whether the content of that digest is there as a whole, and not only in the index."""
