@@ -57,8 +57,10 @@ class Head(NamedTuple):
     @property
     def keep_alive(self) -> bool:
         """Whether the client wants to send another request on this connection."""
-        options = self.headers.get("connection", "").lower().split(",")
-        wish = {option.strip() for option in options}
+        options = self.headers.get("connection")
+        if options is None:
+            return self.version == "HTTP/1.1"
+        wish = {option.strip() for option in options.lower().split(",")}
         if self.version == "HTTP/1.1":
             return "close" not in wish
         # In HTTP/1.0 no proxy needs to know where chunks end (RFC 9112, section 6.1).
@@ -113,20 +115,25 @@ def parse_head(raw: bytes) -> Head:
         if not _LATER.fullmatch(version):
             raise ApiError(Code.UNSUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken", status=505)
         version = "HTTP/1.1"
-    headers = _headers(lines)
-    host = headers.get("host")
-    if host is None and version == "HTTP/1.1":
-        raise bad_request("it has no Host header")
-    head = Head(method, target, version, headers)
-    # It goes into Location headers.
-    if not all(_HOST.fullmatch(each) for each in (host, head.host) if each is not None):
-        raise bad_request("its Host header, or that of its target, is no host")
+    head = Head(method, target, version, _headers(lines))
+    _check_host(head)
     return head
 
 
 def bad_request(why: str, status: int = 400) -> ApiError:
     """The error for what is no HTTP; the specification's table has no code of its own for it."""
     return ApiError(Code.UNSUPPORTED, f"bad request: {why}", status=status)
+
+
+def _check_host(head: Head) -> None:
+    """Refuse what is no host: it goes into Location headers."""
+    host = head.headers.get("host")
+    if host is None and head.version == "HTTP/1.1":
+        raise bad_request("it has no Host header")
+    if host is not None and not _HOST.fullmatch(host):
+        raise bad_request("its Host header is no host")
+    if head.host is not host and not _HOST.fullmatch(head.host or ""):
+        raise bad_request("the host of its target is none")
 
 
 def _headers(lines: list[str]) -> dict[str, str]:
