@@ -45,11 +45,11 @@ MARKED = re.compile(r"(<!-- figures: .*? -->\n).*?(<!-- end figures -->)", re.DO
 
 def table(results: list[dict[str, Any]]) -> str:
     """All rows and facts of the benchmarks, with the machine named."""
-    lines = [f"Measured on: {machines(results)}. A ratio is ours by the peer's.", ""]
+    lines = [_measured(results), ""]
     lines += [_line(*COLUMNS), "| --- " * len(COLUMNS) + "|"]
     for result in results:
         lines.append(_line(f"**{result['benchmark']}**"))
-        lines += [_row(row) for row in result["rows"]]
+        lines += [_line(*_cells(row)) for row in result["rows"]]
         lines += [_fact(fact) for fact in result["facts"]]
     return "\n".join(lines)
 
@@ -58,15 +58,18 @@ def headline(results: list[dict[str, Any]]) -> str:
     """A few of the rows, for the README."""
     rows = {(row["what"], row["peer"]): row for result in results for row in result["rows"]}
     lines = [
-        f"Measured on: {machines(results)}. A ratio is ours by the peer's.",
+        _measured(results),
         "",
         "| what | ours | peer | peer's | ratio |",
         "| --- " * 5 + "|",
     ]
     for key, what in HEADLINE.items():
-        cells = [cell.strip() for cell in _row(rows[key]).strip("|").split("|")]
-        lines.append(f"| {what} | {' | '.join(cells[1:5])} |")
+        lines.append(f"| {what} | {' | '.join(_cells(rows[key])[1:5])} |")
     return "\n".join(lines)
+
+
+def _measured(results: list[dict[str, Any]]) -> str:
+    return f"Measured on: {machines(results)}. A ratio is ours by the peer's."
 
 
 def machines(results: list[dict[str, Any]]) -> str:
@@ -117,11 +120,12 @@ def _line(*cells: str) -> str:
     return f"| {' | '.join(cells)} |" + " |" * (len(COLUMNS) - len(cells))
 
 
-def _row(row: dict[str, Any]) -> str:
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """What a row has in each of the columns."""
     ours, theirs = statistics.median(row["ours"]), statistics.median(row["theirs"])
     unit, rounds = row["unit"], len(row["ours"])
     low, high = row["interval"]
-    return _line(
+    return (
         row["what"],
         f"{_number(ours)} {unit}",
         row["peer"],

@@ -99,11 +99,18 @@ def engine_missing() -> str:
 
 def images_missing(client: docker.DockerClient) -> str:
     """Which of our images the engine lacks, and what to do; empty where it has them all."""
-    # Not `images.list()`: that looks at each image again, which another test may have removed.
-    tags = (tag for image in client.api.images() for tag in image["RepoTags"] or ())
-    present = {tag.removeprefix("localhost/") for tag in tags}  # as Podman names what it loads
+    # As Podman names what it loads.
+    present = {tag.removeprefix("localhost/") for tag in image_tags(client)}
     absent = [name for name in IMAGES if name not in present]
     return f"the engine lacks {', '.join(absent)}: run tools/engine" if absent else ""
+
+
+def image_tags(client: docker.DockerClient) -> list[str]:
+    """Every tag in the engine.
+
+    Not by `images.list()`: that looks at each image again, which another test may have removed.
+    """
+    return [tag for image in client.api.images() for tag in image["RepoTags"] or ()]
 
 
 def require_engine() -> None:

@@ -153,8 +153,8 @@ def _annotations(value: dict[str, Any]) -> dict[str, str] | None:
     if annotations is None:
         return None
     if not isinstance(annotations, dict) or not all(
-        isinstance(text, str | None)
-        for text in annotations.values()  # null is how Go reads ""
+        isinstance(text, str | None) for text in annotations.values()
     ):
         raise ValueError("its annotations are not a map from string to string")
+    # Null is a text that nobody set, to Go.
     return {name: text or "" for name, text in annotations.items()}

@@ -38,11 +38,11 @@ def requested_range(request: Request, size: int, tag: str) -> Part | None:
         return None
     specs = [spec.strip() for spec in wanted.split(",") if spec.strip()]
     parts = [_part(spec, size) for spec in specs]
-    if size == 0 and any(map(_is_suffix, specs)):
-        return None  # the end of nothing is all of it, and no range has a name for that
     if not parts or all(part is None for part in parts):
         raise _unsatisfiable(size)
-    return parts[0] if len(parts) == 1 else None
+    only = parts[0] if len(parts) == 1 else None
+    # The end of nothing is all of it, and no range has a name for that.
+    return only if only is not None and only.length else None
 
 
 def chunk_range(request: Request) -> Part | None:
@@ -66,16 +66,11 @@ def _part(spec: str, size: int) -> Part | None:
     if match is None:
         return None
     if match[3] is not None:
-        length = min(_number(match[3]), size)
-        return Part(size - length, size - 1) if length else None
+        length = _number(match[3])
+        return Part(size - min(length, size), size - 1) if length else None
     first = _number(match[1])
     last = min(_number(match[2]), size - 1) if match[2] else size - 1
     return Part(first, last) if first <= last else None
-
-
-def _is_suffix(spec: str) -> bool:
-    match = _SPEC.fullmatch(spec)
-    return match is not None and match[3] is not None and _number(match[3]) > 0
 
 
 def _number(text: str) -> int:

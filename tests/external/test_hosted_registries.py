@@ -26,6 +26,7 @@ from pytest_registry.server import RegistryServer, RequestRecord, ServerSettings
 from pytest_registry.server.bearer import Bearer
 from pytest_registry.server.routes import ROUTES
 from pytest_registry.server.tokens import TokenServer
+from tests.conftest import image_tags
 from tests.external.conftest import OTHERS, Served, stocked
 
 if TYPE_CHECKING:
@@ -208,8 +209,7 @@ def test_the_container_engine_pushes_and_pulls_below_the_runs_prefix_too(
         )
         assert served.tagged() == list(OTHERS)
         assert account.password not in result.stdout.str() + result.stderr.str()
-        names = [tag for image in engine.api.images() for tag in image["RepoTags"] or ()]
-        assert [name for name in names if name.startswith(f"{server.host}/")] == []
+        assert [name for name in image_tags(engine) if name.startswith(f"{server.host}/")] == []
 
 
 def test_features_are_tried_out_once_for_all_workers(suite: Suite) -> None:

@@ -185,8 +185,8 @@ def command_sees(base: str) -> None:
 
 def interrupted(base: str, count: str) -> None:
     """Wait for a slot and survive each SIGINT until a line comes: says how many files are left."""
-    stopped, armed = threading.Event(), [False]
     limits = limits_of(base, int(count))
+    stopped, armed = threading.Event(), [False]
 
     def interrupt(*_: object) -> None:
         if armed[0]:  # else it would strike outside of what is tested, and end the program

@@ -15,6 +15,9 @@ from subprocess import Popen
 
 Start = Callable[..., "Popen[str]"]
 
+AT_ONCE = 20
+"""Seconds on a machine that stands still for some; it would wait for 60."""
+
 
 def said(process: Popen[str]) -> str:
     """The next line that a program says."""
@@ -67,9 +70,7 @@ def test_a_killed_holder_frees_its_slot_at_once(start: Start, base: Path) -> Non
     holder, waiter = holding(start, base), waiting(start, base)
     killed = time.monotonic()
     holder.kill()
-    assert (
-        float(said(waiter).removeprefix("holding ")) - killed < 20
-    )  # of the 60 that it would wait
+    assert float(said(waiter).removeprefix("holding ")) - killed < AT_ONCE
 
 
 def test_a_killed_holder_frees_its_polled_slot(start: Start, base: Path) -> None:
@@ -80,9 +81,7 @@ def test_a_killed_holder_frees_its_polled_slot(start: Start, base: Path) -> None
     time.sleep(0.2)
     killed = time.monotonic()
     holder.kill()
-    assert (
-        float(said(waiter).removeprefix("holding ")) - killed < 20
-    )  # of the 60 that it would wait
+    assert float(said(waiter).removeprefix("holding ")) - killed < AT_ONCE
 
 
 def test_a_killed_waiter_holds_up_nobody(start: Start, base: Path) -> None:
@@ -143,7 +142,7 @@ def test_interrupts_at_any_moment_of_waiting_leave_nothing_held(start: Start, ba
     holder, choice = holding(start, base), random.Random(3)
     patient = [start("interrupted", base, 1) for _ in range(3)]
     assert [said(process) for process in patient] == ["ready"] * 3
-    for _ in range(300):
+    for _ in range(600):
         time.sleep(choice.uniform(0, 0.004))
         choice.choice(patient).send_signal(signal.SIGINT)
     for process in patient:
@@ -152,7 +151,7 @@ def test_interrupts_at_any_moment_of_waiting_leave_nothing_held(start: Start, ba
         while not select.select([process.stdout], [], [], 0.2)[0]:  # it has not read the line yet
             process.send_signal(signal.SIGINT)
         _, survived, _, left = said(process).split()
-        assert (int(survived) > 3, left) == (True, "0")
+        assert (int(survived) > 10, left) == (True, "0")
     go_on(holder)
     assert said(holder) == "done"
     assert said(waiting(start, base)).startswith("holding")

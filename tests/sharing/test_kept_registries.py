@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conftest import image_tags
+
 if TYPE_CHECKING:
     from tests.sharing.conftest import Place, PytestRun
 
@@ -175,8 +177,7 @@ def test_runs_that_share_one_leave_each_others_tags_alone(container_place: Place
 def tags(place: Place) -> set[str]:
     """What the engine holds under the names of the registries that were seen."""
     assert place.engine is not None
-    names = {tag for image in place.engine.api.images() for tag in image["RepoTags"] or ()}
-    return {name for name in names if name.partition("/")[0] in place.hosts}
+    return {name for name in image_tags(place.engine) if name.partition("/")[0] in place.hosts}
 
 
 @pytest.mark.parametrize("option", ["--registry-keep", "--registry-reuse"])

@@ -190,9 +190,10 @@ class Store:
     ) -> int | None:
         repositories = self._index.repositories
         if source is not None:
+            if may_pull is not None and not may_pull(source):
+                return None
             named = repositories.get(source)
-            readable = named is not None and (may_pull is None or may_pull(source))
-            return named.blobs.get(digest) if named is not None and readable else None
+            return None if named is None else named.blobs.get(digest)
         for name, repository in repositories.items():
             if digest in repository.blobs and (may_pull is None or may_pull(name)):
                 return repository.blobs[digest]
