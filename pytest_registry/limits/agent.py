@@ -6,6 +6,7 @@ import os
 import secrets
 import threading
 import time
+from contextlib import suppress
 from typing import Protocol
 
 from pytest_registry.errors import StateError
@@ -79,18 +80,20 @@ class Agent:
 
     def remove(self, claim: Leased) -> None:
         """Renew it no longer and give it back: now, or by the thread if Redis does not answer."""
+        gone = (claim, clock() + self._leases.lease)
         with self._lock:
+            self._gone.append(gone)  # first, for an interrupt between here and Redis' answer
             self._claims.pop(claim.id, None)
-        if not self.trouble:
-            try:
-                self._forget(claim.kind, claim.count, [claim.id])
-            except (NoRedis, StateError) as error:
-                self.tell_trouble(error)
-            else:
-                return
-        with self._lock:
-            self._gone.append((claim, clock() + self._leases.lease))
             self._start()
+        if self.trouble:
+            return
+        try:
+            self._forget(claim.kind, claim.count, [claim.id])
+        except (NoRedis, StateError) as error:
+            self.tell_trouble(error)
+            return
+        with self._lock, suppress(ValueError):  # the thread may have told it already
+            self._gone.remove(gone)
 
     def expect(self, answer: Answer) -> None:
         """Take note of when something will happen by the clock alone."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from itertools import chain, starmap
 
 _ALWAYS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)  # Windows has neither
 
@@ -22,6 +23,10 @@ class Descriptors:
     an owner must not outlive. `generation` changes in the child: state that was made in
     an older generation is the parent's and must be forgotten.
     A C library that forks without Python's hooks goes around this.
+
+    Opening and noting, and forgetting and closing, are one call of C code each, because an
+    interrupt (Ctrl-C) strikes between two: then nobody would ever know and close the descriptor,
+    and an open pipe looks like a living process.
     """
 
     def __init__(self) -> None:
@@ -36,32 +41,27 @@ class Descriptors:
         """Open a file (made with mode 0600 if `flags` say so); raises OSError."""
         with self.lock:
             descriptors = self._owned.setdefault(id(owner), [])
-            # In one call, because an interrupt strikes between two: then nobody would ever know
-            # and close the descriptor, and an open pipe looks like a living process.
             descriptors.extend(map(os.open, (path,), (flags | _ALWAYS,), (0o600,)))
             return descriptors[-1]
 
     def pipe(self, owner: object) -> tuple[int, int]:
         """Make an unnamed pipe: the reading and the writing end."""
         with self.lock:
-            ends = os.pipe()
-            self._owned.setdefault(id(owner), []).extend(ends)
-            return ends
+            descriptors = self._owned.setdefault(id(owner), [])
+            descriptors.extend(chain.from_iterable(starmap(os.pipe, ((),))))
+            return descriptors[-2], descriptors[-1]
 
     def close(self, owner: object, descriptor: int) -> None:
         """Close one of the owner's descriptors; any other number is left alone."""
         with self.lock:
             descriptors = self._owned.get(id(owner), [])
             if descriptor in descriptors:
-                descriptors.remove(descriptor)
-                os.close(descriptor)
+                _close(descriptors, descriptors.index(descriptor))
 
     def close_all(self, owner: object) -> None:
         """Close whatever the owner has open."""
         with self.lock:
-            descriptors = self._owned.get(id(owner))
-            while descriptors:
-                os.close(descriptors.pop())
+            _close_all(self._owned.get(id(owner), []))
             self._owned.pop(id(owner), None)
 
     def forget(self) -> None:
@@ -71,10 +71,19 @@ class Descriptors:
 
 
 def _close_everything(owned: dict[int, list[int]]) -> None:
-    while owned:
-        _, descriptors = owned.popitem()
-        for descriptor in descriptors:
-            os.close(descriptor)
+    for descriptors in owned.values():
+        _close_all(descriptors)
+    owned.clear()
+
+
+def _close_all(descriptors: list[int]) -> None:
+    while descriptors:
+        _close(descriptors, -1)
+
+
+def _close(descriptors: list[int], index: int) -> None:
+    """Take one out and close it, without a moment in between."""
+    list(map(os.close, map(descriptors.pop, (index,))))
 
 
 def _close_in_children(descriptors: Descriptors) -> None:

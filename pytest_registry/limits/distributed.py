@@ -129,9 +129,10 @@ class RedisClaim:
 
         Where Redis does not answer the agent goes on trying, until the lease is over anyway.
         """
-        if self._agent.generation != self._descriptors.generation or not self._agent.holds(self):
+        if self._agent.generation != self._descriptors.generation:
             return
-        self._agent.remove(self)
+        if self._agent.holds(self):
+            self._agent.remove(self)
         self._descriptors.close_all(self)
         self._reader = self._writer = None
 

@@ -39,7 +39,7 @@ class PolledSlots:
     def claim(self, kind: Kind, count: int, holder: Holder) -> PolledClaim:
         """Ask for one of `count` slots; raises StateError, warns if another count is recorded."""
         directory = private_directory(self._directory / kind)
-        agreed = _recorded_count(directory, count)
+        agreed = _recorded_count(directory, count, self.descriptors)
         paths = [directory / f"slot-{index:03}" for index in range(agreed)]
         return PolledClaim(paths, self.descriptors, holder)
 
@@ -59,12 +59,14 @@ class PolledClaim:
         self._descriptors = descriptors
         self._generation = descriptors.generation
         self._holder = holder
-        self._lock: int | None = None
-        self._path = Path()
+        self._taken: Path | None = None
 
     def attempt(self) -> bool:
         """Take the first slot that is free."""
-        return any(self._take(path) for path in self._paths)
+        for path in self._paths:  # noqa: SIM110 - an interrupt is lost where a generator is dropped
+            if self._take(path):
+                return True
+        return False
 
     def event(self) -> Event:
         """Nothing tells when a slot comes free."""
@@ -72,12 +74,13 @@ class PolledClaim:
 
     def release(self) -> None:
         """Give back the slot; nothing in a child that was forked since."""
-        if self._lock is None or self._generation != self._descriptors.generation:
+        if self._generation != self._descriptors.generation:
             return
-        with suppress(OSError):  # the slot's next holder describes itself anyway
-            _write(_described_by(self._path), b"", os.O_TRUNC)
+        if self._taken is not None:
+            with suppress(OSError):  # the slot's next holder describes itself anyway
+                self._describe(self._taken, b"")
+        self._taken = None
         self._descriptors.close_all(self)
-        self._lock = None
 
     def trouble(self) -> str:
         """Empty: a lock is held until it is given back."""
@@ -89,19 +92,21 @@ class PolledClaim:
         return [Holder.from_line(line) for line in lines if line.endswith(b"\n")]
 
     def _take(self, path: Path) -> bool:
+        """Lock the file at `path`; what fails in the middle is taken back by `release`."""
         lock = self._descriptors.open(self, str(path), os.O_RDWR | os.O_CREAT | _BINARY)
         try:
-            if _try_lock(lock, path):
-                # Beside the lock, because Windows lets nobody read what is locked.
-                _write(_described_by(path), self._holder.to_line(time.time()), os.O_TRUNC)
-                self._lock, self._path = lock, path
-                return True
+            if not _try_lock(lock, path):
+                self._descriptors.close(self, lock)
+                return False
+            self._taken = path
+            self._describe(path, self._holder.to_line(time.time()))
         except OSError as error:
             raise cannot_write("use the registry's limits", path.parent, error) from error
-        finally:
-            if self._lock is None:
-                self._descriptors.close(self, lock)
-        return False
+        return True
+
+    def _describe(self, path: Path, line: bytes) -> None:
+        """Beside the lock, because Windows lets nobody read what is locked."""
+        _write(self._descriptors, self, _described_by(path), line, os.O_TRUNC)
 
 
 def _try_lock(lock: int, path: Path) -> bool:
@@ -113,14 +118,14 @@ def _try_lock(lock: int, path: Path) -> bool:
         raise no_real_locks(path.parent, error) from error
 
 
-def _recorded_count(directory: Path, count: int) -> int:
+def _recorded_count(directory: Path, count: int, descriptors: Descriptors) -> int:
     """The count that the first user of `directory` recorded; warns where it is not `count`.
 
     Raises StateError.
     """
     record = directory / "limit"
     try:
-        _write(record, f"{count}\n".encode(), os.O_EXCL)
+        _write(descriptors, descriptors, record, f"{count}\n".encode(), os.O_EXCL)
     except FileExistsError:
         recorded = int(record.read_text() or count)
         if recorded != count:
@@ -140,12 +145,12 @@ def _described_by(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _write(path: Path, content: bytes, flag: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | _BINARY | flag, 0o600)
+def _write(descriptors: Descriptors, owner: object, path: Path, content: bytes, flag: int) -> None:
+    file = descriptors.open(owner, str(path), os.O_WRONLY | os.O_CREAT | _BINARY | flag)
     try:
-        os.write(descriptor, content)
+        os.write(file, content)
     finally:
-        os.close(descriptor)
+        descriptors.close(owner, file)
 
 
 def _read(path: Path) -> bytes:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,20 +55,18 @@ class Setting:
         limited = self.effective(kind) is not None
         return RunningOperation(kind, self.slots.scope, limited, Lane(1, self.descriptors))
 
-    def claims(self, kind: Kind, holder: Holder) -> Iterator[Claim]:
+    def claims(self, kind: Kind, holder: Holder) -> Sequence[Claim]:
         """What an operation needs, in the order of taking: a shared slot last, not to idle."""
-        for narrow, lane in self.narrow:
-            if narrow == kind:
-                yield lane.claim(holder)
+        lanes = [lane.claim(holder) for narrow, lane in self.narrow if narrow == kind]
         count = self.policy.of(kind)
-        if count is not None:
-            yield self.slots.claim(kind, count, holder)
+        return lanes if count is None else [*lanes, self.slots.claim(kind, count, holder)]
 
 
 class Turn:
     """Enter it to wait for the slot, leave it to give the slot back: `with` or `async with`.
 
-    Good for one use; as a decorator each call is a turn of its own.
+    Good for one use; as a decorator each call is a turn of its own. What it holds is given back
+    twice, for an interrupt in the middle of the first time.
     """
 
     def __init__(
@@ -91,7 +89,10 @@ class Turn:
                 pause(event)
             return self._hold()
         except BaseException as error:
-            self._give_up(error)
+            try:
+                self._give_up(error)
+            finally:
+                self._release()
             raise
 
     async def __aenter__(self) -> RunningOperation:
@@ -101,14 +102,20 @@ class Turn:
                 await pause_async(event)
             return self._hold()
         except BaseException as error:
-            self._give_up(error)
+            try:
+                self._give_up(error)
+            finally:
+                self._release()
             raise
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        self._leave(error)
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self._end(error)
+        finally:
+            self._release()
 
-    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        self._leave(error)
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.__exit__(kind, error, trace)
 
     def __call__(self, function: Function) -> Function:
         """Wrap a function or a coroutine function: each call takes a turn."""
@@ -143,13 +150,13 @@ class Turn:
                 yield event
                 operation.waited = patience.waited
 
-    def _needed(self, operation: RunningOperation) -> Iterator[Claim]:
+    def _needed(self, operation: RunningOperation) -> Sequence[Claim]:
         now = time.time()
         holder = Holder(
             self._asker.worker, self._asker.test, self._kind, self._repository, now, os.getpid()
         )
         if operation.whole is not None:
-            return iter([operation.whole.parts.claim(holder)])
+            return [operation.whole.parts.claim(holder)]
         return self._setting.claims(self._kind, holder)
 
     def _hold(self) -> RunningOperation:
@@ -168,18 +175,12 @@ class Turn:
             raise RuntimeError("the turn was never entered")
         return self._operation
 
-    def _leave(self, error: BaseException | None) -> None:
-        try:
-            self._end(error)
-        finally:
-            self._give_back()  # for an interrupt in the middle of it
-
     def _end(self, error: BaseException | None) -> None:
         operation = self._entered()
         duration = time.monotonic() - self._began_monotonic
         recorded = operation.is_ours and operation.whole is None
         lost = _lost(operation) if error is None else None
-        self._release(operation)
+        self._release()
         if recorded:
             failed = lost or error
             self._record(operation, duration, "done" if failed is None else "failed", failed)
@@ -190,19 +191,17 @@ class Turn:
         operation = self._operation
         if operation is None:
             return
-        self._release(operation)
+        self._release()
         self._began = time.time()
         if operation.whole is None and isinstance(error, SlotTimeout):
             self._record(operation, 0.0, "timeout", error)
         elif operation.whole is None and not isinstance(error, Exception):
             self._record(operation, 0.0, "interrupted", error)
 
-    def _release(self, operation: RunningOperation) -> None:
-        operation.active = False
+    def _release(self) -> None:
+        if self._operation is not None:
+            self._operation.active = False
         running.set(tuple(each for each in running.get() if each.active))
-        self._give_back()
-
-    def _give_back(self) -> None:
         while self._claims:
             self._claims[-1].release()
             self._claims.pop()

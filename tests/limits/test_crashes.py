@@ -43,19 +43,19 @@ def waiting(start: Start, base: Path, count: int = 1) -> Popen[str]:
     """A process that stands in the queue, or has its slot already."""
     process = start("hold", base, count)
     assert said(process) == "asking"
-    assert process.stdout is not None
-    while not (stands(process.pid, base) or select.select([process.stdout], [], [], 0.01)[0]):
-        pass
+    while not queues_or_holds(process.pid, base):
+        assert process.poll() is None
+        time.sleep(0.01)
     return process
 
 
-def stands(pid: int, base: Path) -> bool:
-    """Whether a process has the writing end of a place in the queue."""
+def queues_or_holds(pid: int, base: Path) -> bool:
+    """Whether a process has the writing end of a pipe: of a place in the queue or of a slot."""
     with contextlib.suppress(FileNotFoundError):  # it closes some meanwhile
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             link, mode = entry.readlink(), entry.lstat().st_mode
-            is_place = link.is_relative_to(base) and link.name.startswith("place-")
-            if is_place and mode & stat.S_IWUSR:
+            is_pipe = link.is_relative_to(base) and link.suffix == ".pipe"
+            if is_pipe and mode & stat.S_IWUSR:
                 return True
     return False
 

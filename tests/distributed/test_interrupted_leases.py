@@ -1,0 +1,88 @@
+"""One Ctrl-C at every place of an operation whose slot is a lease in Redis."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+
+import pytest
+
+from pytest_registry.limits.distributed import RedisSlots
+from pytest_registry.limits.operations import Limits
+from pytest_registry.limits.policy import LimitPolicy
+from pytest_registry.limits.slots import UNKNOWN_HOLDER
+from tests.distributed.conftest import REGISTRY, RedisServer
+from tests.interrupts import Interrupt, open_files
+
+LEASE = 30.0
+
+
+@pytest.fixture(autouse=True)
+def _a_quick_heart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told with the next beat is told soon; no lease ends by itself meanwhile."""
+    monkeypatch.setattr("pytest_registry.limits.agent.BEATS", LEASE / 0.01)
+
+
+def pipes() -> int:
+    return sum(count for name, count in open_files().items() if name.startswith("pipe:"))
+
+
+def comes_free(slots: RedisSlots) -> bool:
+    """Whether one who asks now gets the slot long before any lease ends."""
+    claim, deadline = slots.claim("pull", 1, UNKNOWN_HOLDER), time.monotonic() + LEASE * 2 / 3
+    while not (free := claim.attempt()) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    claim.release()
+    return free
+
+
+def strike(redis_server: RedisServer, operation: Callable[[Limits, Interrupt], None]) -> int:
+    """Run an operation again and again, each time struck one place later; returns how often."""
+    others = RedisSlots(redis_server.url, REGISTRY, LEASE)
+    before = pipes()
+    for at in itertools.count(1):
+        limits = Limits(
+            RedisSlots(redis_server.url, REGISTRY, LEASE), LimitPolicy(pull=1, timeout=0.001)
+        )
+        interrupt = Interrupt(at)
+        operation(limits, interrupt)
+        assert (at, pipes(), comes_free(others)) == (at, before, True)
+        if not interrupt.struck:
+            return at
+    raise AssertionError
+
+
+def test_one_while_waiting_leaves_nothing(redis_server: RedisServer) -> None:
+    others = RedisSlots(redis_server.url, REGISTRY, LEASE)
+
+    def wait(limits: Limits, interrupt: Interrupt) -> None:
+        holder = others.claim("pull", 1, UNKNOWN_HOLDER)
+        assert holder.attempt()
+        with interrupt, limits.pull("team/image"):
+            raise AssertionError("there are two holders")
+        holder.release()
+
+    assert strike(redis_server, wait) > 50
+
+
+def test_one_while_a_slot_is_taken_leaves_nothing(redis_server: RedisServer) -> None:
+    def take(limits: Limits, interrupt: Interrupt) -> None:
+        turn = limits.pull("team/image")
+        with interrupt:
+            turn.__enter__()
+        if not interrupt.struck:
+            turn.__exit__(None, None, None)
+
+    assert strike(redis_server, take) > 50
+
+
+def test_one_while_a_slot_is_given_back_leaves_nothing(redis_server: RedisServer) -> None:
+    def give_back(limits: Limits, interrupt: Interrupt) -> None:
+        turn = limits.pull("team/image")
+        turn.__enter__()
+        interrupt.places = itertools.count()  # none can act before `__exit__` has begun
+        with interrupt:
+            turn.__exit__(None, None, None)
+
+    assert strike(redis_server, give_back) > 30
