@@ -47,6 +47,8 @@ class Agent:
         self._problem: NoRedis | StateError | None = None
         self._leases = leases
         self._lock = descriptors.lock
+        # Redis must hear of what is given back after a renewal that does not know of it yet.
+        self._telling = threading.Lock()
         self._between_beats = leases.lease / BEATS
         self._claims: dict[str, Leased] = {}
         self._gone: list[tuple[Leased, float]] = []
@@ -85,13 +87,14 @@ class Agent:
             self._gone.append(gone)  # first, for an interrupt between here and Redis' answer
             self._claims.pop(claim.id, None)
             self._start()
-        if self.trouble:
-            return
-        try:
-            self._forget(claim.kind, claim.count, [claim.id])
-        except (NoRedis, StateError) as error:
-            self.tell_trouble(error)
-            return
+        with self._telling:
+            if self.trouble:
+                return
+            try:
+                self._leases.tell(claim.kind, claim.count, [Entry("gone", claim.id, "", "")])
+            except (NoRedis, StateError) as error:
+                self.tell_trouble(error)
+                return
         with self._lock, suppress(ValueError):  # the thread may have told it already
             self._gone.remove(gone)
 
@@ -161,6 +164,10 @@ class Agent:
 
     def _beat(self) -> None:
         """Renew everything, and give back what could not be given back before."""
+        with self._telling:
+            self._tell_everything()
+
+    def _tell_everything(self) -> None:
         with self._lock:
             claims = [claim for claim in self._claims.values() if claim.is_renewable()]
             now = clock()
@@ -181,10 +188,6 @@ class Agent:
                 self.expect(answer)
                 for claim, state in zip(mine, answer.states, strict=True):
                     claim.note_renewed(state, asked)
-                # Given back while we renewed: Redis may have put it in again.
-                late = [claim.id for claim in mine if not self.holds(claim)]
-                if late:
-                    self._forget(kind, count, late)
         except (NoRedis, StateError):
             with self._lock:
                 self._gone += gone
@@ -196,7 +199,3 @@ class Agent:
             claims = list(self._claims.values())
         for claim in claims:
             claim.wake()
-
-    def _forget(self, kind: Kind, count: int, ids: list[str]) -> None:
-        entries = [Entry("gone", each, "", "") for each in ids]
-        self._leases.tell(kind, count, entries)

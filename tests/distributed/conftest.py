@@ -22,7 +22,10 @@ from pytest_registry.limits.policy import LimitPolicy
 from tests.conftest import free_port
 
 REGISTRY = "registry.example:5000"
-LEASE = 2.0
+LEASE = 4.0
+"""Where its end is waited for."""
+LONG_LEASE = 10.0
+"""Where nobody dies: longer than any process is kept from running."""
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -101,7 +104,7 @@ def redis_server(fresh_redis: RedisServer) -> RedisServer:
 
 def use(url: str, registry: str = REGISTRY) -> None:
     """Use a Redis for a registry, as if no lease had ever been long: from then on it lets in."""
-    slots = RedisSlots(url, registry, lease=0.2)
+    slots = RedisSlots(url, registry, LEASE)
     slots.leases.longest = 0.2
     limits = Limits(slots, LimitPolicy(pull=1, push=1, timeout=20))
     for turn in (limits.pull(), limits.push()):

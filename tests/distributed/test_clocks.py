@@ -13,15 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_registry.errors import SlotTimeout
-from tests.distributed.conftest import limits_of
+from tests.distributed.conftest import LEASE, LONG_LEASE, limits_of
 
 if TYPE_CHECKING:
     from tests.distributed.conftest import RedisServer, Start
-
-LEASE = 2.0
-
-LONG_LEASE = 10.0
-"""Where nobody dies: longer than any process is kept from running."""
 
 
 def later(days: int) -> list[str]:

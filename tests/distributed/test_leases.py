@@ -10,28 +10,24 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_registry.errors import SlotLost, SlotTimeout, StateError
 from pytest_registry.limits.directory import LimitWarning
 from pytest_registry.limits.distributed import RedisSlots
-from pytest_registry.limits.leases import Answer, Entry, Leases, clock
+from pytest_registry.limits.leases import Answer, Entry, Leases, NoRedis, clock
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.limits.slots import UNKNOWN_HOLDER
-from tests.distributed.conftest import served_in_turn, until_waiting
+from tests.distributed.conftest import LEASE, LONG_LEASE, REGISTRY, served_in_turn, until_waiting
 from tests.distributed.conftest import waited_elsewhere as elsewhere
 
 if TYPE_CHECKING:
     from tests.distributed.conftest import RedisServer, Start
-
-REGISTRY = "registry.example:5000"
-LEASE = 2.0
-
-pytestmark = pytest.mark.usefixtures("short_leases")
 
 
 def limits_of(
@@ -39,11 +35,13 @@ def limits_of(
     count: int = 1,
     timeout: float = 20,
     registry: str = REGISTRY,
+    *,
     report: Callable[[str], None] | None = None,
+    lease: float = LONG_LEASE,
 ) -> Limits:
     """Limits of a machine of its own: each call is another client of Redis."""
     policy = LimitPolicy(pull=count, push=count, timeout=timeout)
-    return Limits(RedisSlots(server.url, registry, LEASE), policy, report=report)
+    return Limits(RedisSlots(server.url, registry, lease), policy, report=report)
 
 
 def test_one_machines_slot_keeps_another_waiting_until_it_is_given_back(
@@ -64,17 +62,20 @@ def test_waiters_of_several_machines_are_served_in_the_order_of_their_coming(
     assert served_in_turn(redis_server, machines) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.usefixtures("short_leases")
 def test_pulls_and_pushes_and_other_registries_have_limits_of_their_own(
     redis_server: RedisServer,
 ) -> None:
-    here, other = limits_of(redis_server), limits_of(redis_server, registry="other.example")
+    here = limits_of(redis_server, lease=LEASE)
+    other = limits_of(redis_server, registry="other.example", lease=LEASE)
     with here.pull(), here.push():
         elsewhere(other)  # or it would wait until its timeout
 
 
+@pytest.mark.usefixtures("short_leases")
 def test_names_of_one_registry_share_its_limit(redis_server: RedisServer) -> None:
-    hub = limits_of(redis_server, registry="docker.io")
-    alias = limits_of(redis_server, registry="Index.Docker.IO", timeout=0.2)
+    hub = limits_of(redis_server, registry="docker.io", lease=LEASE)
+    alias = limits_of(redis_server, registry="Index.Docker.IO", timeout=0.2, lease=LEASE)
     with hub.pull(), pytest.raises(SlotTimeout):
         elsewhere(alias)
 
@@ -197,39 +198,42 @@ def test_another_limit_warns_and_the_recorded_one_counts(redis_server: RedisServ
         elsewhere(limits_of(redis_server, count=2))
 
 
+@pytest.mark.usefixtures("short_leases")
 def test_a_new_redis_lets_nobody_in_for_the_longest_lease_and_says_so(
     fresh_redis: RedisServer,
 ) -> None:
     with pytest.raises(SlotTimeout, match="is new or forgot what it knew"):
-        elsewhere(limits_of(fresh_redis, timeout=0.2))
-    with limits_of(fresh_redis).pull() as operation:
+        elsewhere(limits_of(fresh_redis, timeout=0.2, lease=LEASE))
+    with limits_of(fresh_redis, lease=LEASE).pull() as operation:
         assert operation.waited < LEASE + 8
 
 
+@pytest.mark.usefixtures("short_leases")
 @pytest.mark.parametrize("event", ["flushed", "restarted"])
 def test_a_redis_that_forgets_lets_nobody_in_beside_a_holder(
     redis_server: RedisServer, event: str
 ) -> None:
-    with limits_of(redis_server).pull() as operation:
+    with limits_of(redis_server, lease=LEASE).pull() as operation:
         if event == "flushed":
             redis_server.flush()
         else:
             redis_server.end()
             redis_server.start()
         with pytest.raises(SlotTimeout):
-            elsewhere(limits_of(redis_server, timeout=LEASE * 1.6))
+            elsewhere(limits_of(redis_server, timeout=LEASE * 1.6, lease=LEASE))
         operation.check()  # it was renewed: the right is ours still
-    with limits_of(redis_server).pull():
+    with limits_of(redis_server, lease=LEASE).pull():
         pass
 
 
+@pytest.mark.usefixtures("short_leases")
 def test_waiters_come_back_in_their_order_after_a_restart(redis_server: RedisServer) -> None:
     def restart() -> None:
         redis_server.end()
         redis_server.start()
         until_waiting(redis_server, 3)
 
-    machines = [limits_of(redis_server) for _ in range(3)]
+    machines = [limits_of(redis_server, lease=LEASE) for _ in range(3)]
     assert served_in_turn(redis_server, machines, restart) == [0, 1, 2]
 
 
@@ -237,7 +241,7 @@ def test_waiters_come_back_in_their_order_after_a_restart(redis_server: RedisSer
 def test_a_holder_that_cannot_renew_knows_that_it_lost_its_right(
     redis_server: RedisServer, event: str
 ) -> None:
-    operation = (turn := limits_of(redis_server).pull()).__enter__()
+    operation = (turn := limits_of(redis_server, lease=LEASE).pull()).__enter__()
     if event == "ended":
         redis_server.end()
     else:
@@ -295,7 +299,7 @@ def test_a_long_wait_is_reported_with_its_cause(
     said: list[str] = []
     redis_server.end()
     with pytest.raises(SlotTimeout):
-        elsewhere(limits_of(redis_server, timeout=1, report=said.append))
+        elsewhere(limits_of(redis_server, timeout=5, report=said.append))
     assert "does not answer" in said[0]
 
 
@@ -323,6 +327,7 @@ def test_a_forked_child_gives_nothing_back_and_can_ask_for_itself(
     turn.__enter__()
     child = os.fork()
     if child == 0:
+        signal.alarm(60)  # one that hangs is ended
         turn.__exit__(None, None, None)
         fine = len(limits.holders("pull")) == 1
         with limits.pull():
@@ -338,7 +343,7 @@ def test_a_forked_child_gives_nothing_back_and_can_ask_for_itself(
 def test_a_renewals_answer_that_is_older_than_the_grant_takes_no_slot_away(
     redis_server: RedisServer,
 ) -> None:
-    claim = RedisSlots(redis_server.url, REGISTRY, LEASE).claim("pull", 1, UNKNOWN_HOLDER)
+    claim = RedisSlots(redis_server.url, REGISTRY, LONG_LEASE).claim("pull", 1, UNKNOWN_HOLDER)
     before = clock()
     assert claim.attempt()
     claim.note_renewed(("waiting", "1"), before)
@@ -348,13 +353,40 @@ def test_a_renewals_answer_that_is_older_than_the_grant_takes_no_slot_away(
     claim.release()
 
 
+def test_what_is_given_back_during_a_renewal_is_not_renewed_after_it(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slots = RedisSlots(redis_server.url, REGISTRY, LONG_LEASE)
+    claim, agent = slots.claim("pull", 1, UNKNOWN_HOLDER), slots._own_agent()
+    assert claim.attempt()
+    tell, begun, go_on = Leases.tell, threading.Event(), threading.Event()
+
+    def tell_late(self: Leases, *arguments: Any, **options: Any) -> Answer:
+        if threading.current_thread().name.startswith("renewal"):
+            if begun.is_set():  # what is told once cannot be mended: the process may be dead by now
+                raise NoRedis("it is gone")
+            begun.set()
+            go_on.wait(30)
+        return tell(self, *arguments, **options)
+
+    monkeypatch.setattr(Leases, "tell", tell_late)
+    with ThreadPoolExecutor(thread_name_prefix="renewal") as one, ThreadPoolExecutor() as other:
+        renewal = one.submit(agent._beat)
+        assert begun.wait(30)
+        giving_back = other.submit(claim.release)
+        wait([giving_back], timeout=0.5)
+        go_on.set()
+        wait([renewal, giving_back])
+    assert slots.holders("pull", 1) == []
+
+
 def test_leases_are_renewed_though_the_thread_could_not_start_at_first(
     redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
-    slots = RedisSlots(redis_server.url, REGISTRY, LEASE)
+    slots = RedisSlots(redis_server.url, REGISTRY, LONG_LEASE)
     limits = Limits(slots, LimitPolicy(pull=1))
     with monkeypatch.context() as crowded:
         crowded.setattr(threading.Thread, "start", start)

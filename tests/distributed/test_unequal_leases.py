@@ -27,7 +27,7 @@ from tests.distributed.conftest import (
 if TYPE_CHECKING:
     from tests.distributed.conftest import RedisServer, Start
 
-SHORT = LEASE / 10
+SHORT = LEASE / 4
 
 
 def holding(
