@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from pytest_registry.clients import engine_address
 from pytest_registry.errors import EngineUnavailable, TransferError
-from pytest_registry.images.sources import read_archive
+from pytest_registry.images.files import TarFiles
+from pytest_registry.images.sources import image_among
 from pytest_registry.security.locks import locked
 
 if TYPE_CHECKING:
@@ -87,13 +88,12 @@ def saved_image(reference: str) -> ImageSource | None:
 
 
 def _saved(engine: docker.DockerClient, reference: str) -> ImageSource:
-    with tempfile.TemporaryDirectory(prefix="pytest-registry-", ignore_cleanup_errors=True) as made:
-        path = Path(made) / "image.tar"
-        with path.open("wb") as file:
-            for block in engine.api.get_image(_as_saved(engine, reference)):
-                file.write(block)
-        # It keeps the file open, and needs its name no more.
-        return read_archive(path, f"{reference} of the container engine")
+    name = f"{reference} of the container engine"
+    with tempfile.TemporaryFile() as file:  # nameless: nobody who is killed leaves it
+        for block in engine.api.get_image(_as_saved(engine, reference)):
+            file.write(block)
+        file.seek(0)
+        return image_among(TarFiles(file, name), name)
 
 
 def _as_saved(engine: docker.DockerClient, reference: str) -> str:

@@ -60,18 +60,16 @@ class DirectoryFiles:
 
 
 class TarFiles:
-    """The files of a tar, plain or packed; nothing is ever unpacked under its own name.
+    """The files of a tar that is open and that errors call `name`; the caller closes it.
 
-    A packed tar is unpacked once into a nameless temporary file. Raises ImageNotFound for what is
-    no tar.
+    Nothing is ever unpacked under its own name. Raises ImageNotFound for what is no tar.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, file: IO[bytes], name: str) -> None:
         self._members: dict[str, tuple[int, int]] = {}
         self._links: dict[str, str] = {}
-        with _plain(path) as file:
-            self._list(path, file)
-            self._descriptor = os.dup(file.fileno())
+        self._list(file, name)
+        self._descriptor = os.dup(file.fileno())
         # Not a file object: one that nobody closes would warn in the user's test run.
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -87,14 +85,14 @@ class TarFiles:
             raise FileNotFoundError(name)
         return _Window(self, self._descriptor, *found)
 
-    def _list(self, path: Path, file: IO[bytes]) -> None:
+    def _list(self, file: IO[bytes], name: str) -> None:
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 for member in tar:
                     self._enter(member)
         except tarfile.TarError as error:
             happened = f"it is no tar archive: {error}"
-            raise ImageNotFound(f"read {path}", happened, _REMEDY) from None
+            raise ImageNotFound(f"read {name}", happened, _REMEDY) from None
 
     def _enter(self, member: tarfile.TarInfo) -> None:
         name = posixpath.normpath(member.name)
@@ -139,6 +137,15 @@ class _Window:
 
 
 _REMEDY = "give an OCI layout (directory or tar) or what `docker save` wrote"
+
+
+def tar_files(path: Path) -> TarFiles:
+    """The files of a tar, plain or packed: that is unpacked once, into a nameless temporary file.
+
+    Raises ImageNotFound.
+    """
+    with _plain(path) as file:
+        return TarFiles(file, str(path))
 
 
 def _plain(path: Path) -> IO[bytes]:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pytest_registry.errors import ImageNotFound, InvalidReference, OptionError, RegistryError
 from pytest_registry.images.docker_archive import ARCHIVE_FILE, docker_archive
-from pytest_registry.images.files import DirectoryFiles, Files, TarFiles
+from pytest_registry.images.files import DirectoryFiles, Files, tar_files
 from pytest_registry.images.layout import LayoutImage
 from pytest_registry.images.layout_writer import INDEX_FILE
 from pytest_registry.images.platform import OnePlatform, Platform
@@ -93,12 +93,12 @@ def archived_image(path: Path, tag: str | None = None) -> ImageSource:
     Raises ImageNotFound, and OptionError for another path than a pathlib.Path.
     """
     _check_path(path)
-    return read_archive(path, str(path), tag)
+    files: Files = DirectoryFiles(path) if path.is_dir() else tar_files(path)
+    return image_among(files, str(path), tag)
 
 
-def read_archive(path: Path, name: str, tag: str | None = None) -> ImageSource:
-    """The same for an archive that errors shall name otherwise."""
-    files: Files = DirectoryFiles(path) if path.is_dir() else TarFiles(path)
+def image_among(files: Files, name: str, tag: str | None = None) -> ImageSource:
+    """The same for the files of an archive that errors call `name`."""
     if files.size(INDEX_FILE) is not None:
         layout = LayoutImage(files, name, tag)
         return layout if layout.is_whole() else OnePlatform(layout)

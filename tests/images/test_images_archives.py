@@ -16,7 +16,7 @@ import pytest
 
 from pytest_registry.clients.oci import OciClient
 from pytest_registry.errors import ImageNotFound, OptionError
-from pytest_registry.images.files import TarFiles
+from pytest_registry.images.files import tar_files
 from pytest_registry.images.source import ImageSource
 from pytest_registry.images.sources import archived_image
 from pytest_registry.images.synthetic import synthetic_image
@@ -149,7 +149,7 @@ def test_links_in_a_circle_or_out_of_the_archive_lead_nowhere(tmp_path: Path) ->
             link = tarfile.TarInfo(name)
             link.type, link.linkname = tarfile.SYMTYPE, target
             tar.addfile(link)
-    files = TarFiles(path)
+    files = tar_files(path)
     assert [files.size(name) for name in ("a", "b", "out", "abs")] == [None] * 4
 
 
