@@ -13,6 +13,7 @@ from pytest_registry.errors import EngineUnavailable, RegistryError
 from pytest_registry.security.files import read_lines, write_secret
 from pytest_registry.security.locks import locked
 from pytest_registry.sharing import elsewhere, owed, state
+from pytest_registry.sharing.limiting import Say
 from pytest_registry.sharing.liveness import is_held
 from pytest_registry.sharing.run import (
     LABEL_RUN,
@@ -38,13 +39,14 @@ UNBORN_AGE = 3600.0
 """Seconds after which a run's directory that never got its name counts as left behind."""
 
 
-def clean(run: Run) -> None:
+def clean(run: Run, say: Say | None = None) -> None:
     """Remove all that the run made in the container engine, and its directory.
 
-    What an engine that is gone still has is noted, for a later run to remove. Raises StateError.
+    What an engine that is gone still has is noted, for a later run to remove. `say` is told what
+    one waits for. Raises StateError.
     """
     with contextlib.suppress(RegistryError):
-        elsewhere.clear(run, state.find_endpoint(run))
+        elsewhere.clear(run, state.find_endpoint(run), say)
     debt = _clean_engine(run) if _used_container_engine(run) else None
     remove_directory(run.directory)
     if debt is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_registry.engines.endpoint import Endpoint
-from pytest_registry.errors import RegistryError
+from pytest_registry.errors import RegistryError, SlotTimeout
 from pytest_registry.oci.namespace import Namespace
 from pytest_registry.security.files import read_lines
 from pytest_registry.sharing.limiting import Say, own_limits
@@ -19,7 +19,7 @@ FEATURES = "features"
 """The name under which the registry's features are tried out once."""
 
 SECOND_TRY = 5.0
-"""Seconds that clearing waits for its slot where the controller, which ends now, waited before."""
+"""Seconds that clearing waits for its slot where another process of the run did so to the end."""
 
 SHOWN = 10
 """How many leftovers a summary names."""
@@ -73,9 +73,14 @@ def clear(run: Run, endpoint: Endpoint | None, say: Say | None = None) -> list[s
         return []
     from pytest_registry.engines import external
 
-    patience = SECOND_TRY if run.finished.exists() else run.settings.slot_timeout
-    with own_limits(run, endpoint, say, patience).pull(endpoint.prefix):
-        left = external.clear(endpoint, read_lines(run.repositories))
+    patience = SECOND_TRY if run.waited.exists() else run.settings.slot_timeout
+    try:
+        with own_limits(run, endpoint, say, patience).pull(endpoint.prefix):
+            left = external.clear(endpoint, read_lines(run.repositories))
+    except SlotTimeout:
+        with contextlib.suppress(OSError):
+            run.waited.touch(mode=0o600)
+        raise
     with contextlib.suppress(OSError):
         run.cleared.touch(mode=0o600)
     return left
@@ -91,7 +96,7 @@ def summary(run: Run, endpoint: Endpoint) -> list[str]:
     if run.settings.keep or run.id not in endpoint.prefix:
         return [*lines, f"what the run pushed was kept below {place}"]
     try:
-        left = clear(run, endpoint, _say)
+        left = clear(run, endpoint, tell)
     except RegistryError as error:
         return [*lines, f"not deleted below {place}: {error.happened}", how_to(endpoint)]
     if not left:
@@ -107,5 +112,6 @@ def how_to(endpoint: Endpoint) -> str:
     return f"look for it later with: python -m pytest_registry sweep --url {url}"
 
 
-def _say(line: str) -> None:
+def tell(line: str) -> None:
+    """Tell whoever waits for the run's end."""
     print(f"pytest-registry: {line}", file=sys.stderr, flush=True)

@@ -39,18 +39,22 @@ class Owner:
         if not self.run.is_there:  # nobody asked, or there was nowhere to make it
             self._let_go()
             return
-        with Watch(self.run.keeper) as keeper:
-            with contextlib.suppress(OSError):  # a full disk: then it is as if we had been killed
-                self.run.finished.touch(mode=0o600)
-            kept = self.run.kept.exists() and keeper.is_held()
-            self._let_go()
-            if kept:
-                return
-            keeper.released_within(CLEAN_UP)
+        try:
+            with Watch(self.run.keeper) as keeper:
+                with contextlib.suppress(OSError):  # a full disk: it is as if we had been killed
+                    self.run.finished.touch(mode=0o600)
+                kept = self.run.kept.exists() and keeper.is_held()
+                self._let_go()
+                if kept:
+                    return
+                keeper.released_within(CLEAN_UP)
+        finally:
+            self._let_go()  # for an interrupt, or nobody would end what lives in this process
         if self.run.directory.exists():
-            from pytest_registry.sharing.cleanup import clean
+            from pytest_registry.sharing import cleanup, elsewhere
 
-            clean(self.run)
+            self.run.finished.unlink(missing_ok=True)  # the keepers were killed: so nothing is sure
+            cleanup.clean(self.run, elsewhere.tell)
 
     def _let_go(self) -> None:
         self._life.release()

@@ -189,6 +189,11 @@ class Run:
         return self.file("finished")
 
     @property
+    def waited(self) -> Path:
+        """Exists where a process waited in vain for the slot in which to clear a registry."""
+        return self.file("waited")
+
+    @property
     def state(self) -> Path:
         """What the keeper tells: the endpoint, or why there is none."""
         return self.file("state.json")

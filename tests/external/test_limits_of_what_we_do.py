@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -14,9 +15,9 @@ import pytest
 from pytest_registry.limits.directory import file_slots
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
-from pytest_registry.limits.waiting import FIRST_REPORT
 from pytest_registry.server import RegistryServer, RequestRecord, ServerSettings
 from pytest_registry.sharing.directories import state_directory, state_path
+from pytest_registry.sharing.elsewhere import SECOND_TRY
 from tests.external.conftest import ACCOUNT, Served
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def held(served: Served, state: Path, kind: str) -> Iterator[threading.Event]:
 
     thread = threading.Thread(target=hold)
     thread.start()
-    holds.wait()
+    assert holds.wait(60)
     try:
         yield enough
     finally:
@@ -68,24 +69,38 @@ def changes(seen: list[RequestRecord]) -> list[float]:
 
 @pytest.mark.parametrize("kind", ["pull", "push"])
 def test_features_are_tried_out_only_once_there_is_a_slot_and_the_wait_is_told(
-    suite: Suite, watched: Served, seen: list[RequestRecord], tmp_path: Path, kind: str
+    suite: Suite,
+    watched: Served,
+    seen: list[RequestRecord],
+    tmp_path: Path,
+    pytester: pytest.Pytester,
+    *,
+    kind: str,
 ) -> None:
     released: list[float] = []
+    over = threading.Event()
     with held(watched, tmp_path / "state", kind) as enough:
 
         def release() -> None:
-            while not seen:  # the run reaches the registry, and waits from then on
-                time.sleep(0.01)
-            time.sleep(FIRST_REPORT + 4)
+            while "waiting for" not in said() and not over.is_set():
+                time.sleep(0.05)
             released.append(time.time())
             enough.set()
+
+        def said() -> str:
+            with contextlib.suppress(FileNotFoundError):
+                return (pytester.path / "stderr").read_text()
+            return ""
 
         other = threading.Thread(target=release)
         other.start()
         result = suite(watched, USES, *LIMITS, "-v")
+        over.set()
         other.join()
     result.assert_outcomes(passed=1)
-    result.stderr.fnmatch_lines([f"*waiting for [5-9] s for a {kind} slot for features (limit 1)*"])
+    result.stderr.re_match_lines(
+        [rf".*waiting for \d+ s for a {kind} slot for features \(limit 1\)"]
+    )
     assert min(changes(seen)) >= released[0]
 
 
@@ -96,9 +111,32 @@ from pytest_registry import synthetic_image
 def test_push(registry):
     registry.push(synthetic_image(1), "samples/one")
     pathlib.Path("pushed").touch()
-    while not pathlib.Path("go").exists():
+    for _ in range(6000):
+        if pathlib.Path("go").exists():
+            break
         time.sleep(0.01)
 """
+
+
+def test_clearing_waits_as_long_as_it_may_where_no_summary_has_waited(
+    suite: Suite, watched: Served, tmp_path: Path, pytester: pytest.Pytester
+) -> None:
+    def hold() -> None:
+        while not ((pytester.path / "pushed").exists() or over.is_set()):
+            time.sleep(0.01)
+        with held(watched, tmp_path / "state", "pull"):
+            (pytester.path / "go").touch()
+            over.wait(SECOND_TRY + 3)
+
+    over = threading.Event()
+    other = threading.Thread(target=hold, daemon=True)
+    other.start()
+    # Without its terminal plugin pytest asks nobody for a summary, with which the run clears first.
+    result = suite(watched, PUSHES, *LIMITS, "--registry-slot-timeout=60", "-p", "no:terminal")
+    over.set()
+    other.join()
+    assert result.ret == 0
+    assert watched.tagged() == []
 
 
 def test_clearing_waits_for_a_pull_slot_and_says_why_it_could_not_begin(
@@ -111,7 +149,7 @@ def test_clearing_waits_for_a_pull_slot_and_says_why_it_could_not_begin(
     over = threading.Event()
 
     def hold() -> None:
-        while not (pytester.path / "pushed").exists():
+        while not ((pytester.path / "pushed").exists() or over.is_set()):
             time.sleep(0.01)
         with held(watched, tmp_path / "state", "pull"):
             (pytester.path / "go").touch()
