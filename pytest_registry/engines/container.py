@@ -8,9 +8,12 @@ container goes too (tried: 0.25 s later) without a privileged reaper container.
 from __future__ import annotations
 
 import secrets
+import signal
+import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,20 +185,21 @@ class ContainerEngine:
         environment = {**ENVIRONMENT, **settings.environment}
         config = api.inspect_image(self._image)["Config"]
         command = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
-        self._container = api.create_container(
-            self._image,
-            command=command if with_lease else command[1:],
-            entrypoint=["/bin/sh", "-c", LEASE, "lease"] if with_lease else command[:1],
-            environment={**environment, "REGISTRY_HTTP_SECRET": secrets.token_hex(16)},
-            labels=dict(birth.labels),
-            ports=[5000],
-            stdin_open=with_lease,
-            host_config=api.create_host_config(
-                port_bindings={PORT: (self._reach.publish, None)},
-                auto_remove=True,
-                network_mode=self._reach.network or None,
-            ),
-        )["Id"]
+        with _undisturbed():
+            self._container = api.create_container(
+                self._image,
+                command=command if with_lease else command[1:],
+                entrypoint=["/bin/sh", "-c", LEASE, "lease"] if with_lease else command[:1],
+                environment={**environment, "REGISTRY_HTTP_SECRET": secrets.token_hex(16)},
+                labels=dict(birth.labels),
+                ports=[5000],
+                stdin_open=with_lease,
+                host_config=api.create_host_config(
+                    port_bindings={PORT: (self._reach.publish, None)},
+                    auto_remove=True,
+                    network_mode=self._reach.network or None,
+                ),
+            )["Id"]
         if settings.files:
             # Between create and start: the image's entry point would make a password of its own.
             api.put_archive(self._container, "/", settings.archive())
@@ -258,6 +262,23 @@ class ContainerEngine:
                 return "was removed"
             return f"is out of reach: the container engine does not answer ({error})"
         return f"ended with status {state.get('ExitCode')}"
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let the signal by which the keeper gives up a start wait.
+
+    The engine would go on making what it was asked for, and nobody would know when it is there to
+    be removed.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _copy_output(socket: Any, log: Path) -> None:

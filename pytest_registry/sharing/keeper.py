@@ -67,10 +67,11 @@ def main() -> None:
         os._exit(0)  # whoever started us reaps this process, and never has to reap another
     keeper = os.fork()
     if keeper == 0:
+        _ready()  # both are there
         _as_one_of_two(run, unborn, keep)
     else:
+        _close_output()  # or whoever waits for a word of a keeper that was killed would wait for us
         signal.signal(signal.SIGTERM, _pass_on(keeper))
-        _ready()
         _as_one_of_two(run, unborn, lambda run: guard(run, keeper))
 
 
@@ -130,7 +131,6 @@ def keep(run: Run) -> None:
 
 def guard(run: Run, keeper: int) -> None:
     """Wait for the keeper; if it was killed, tell so, and clean up in its place."""
-    _close_output()
     _, status = os.waitpid(keeper, 0)
     _ignore("SIGTERM")  # to pass it on would meet whatever process has the keeper's number now
     if os.waitstatus_to_exitcode(status) == 0:
@@ -139,6 +139,8 @@ def guard(run: Run, keeper: int) -> None:
 
     service.bury(run, _how_it_ended(status))
     wait_until_released(run.life)
+    # As if the run had been killed: an engine may be making just now what the keeper had asked for.
+    run.finished.unlink(missing_ok=True)
     service.stop(run, None)
 
 
