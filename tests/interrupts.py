@@ -6,9 +6,11 @@ of both and may raise as the handler does, so that every place can be struck, an
 
 from __future__ import annotations
 
+import gc
 import itertools
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,10 +30,12 @@ class Interrupt:
         self.struck = False
 
     def __enter__(self) -> None:
+        gc.disable()  # it would call what is not the operation's: finalizers of earlier tests
         sys.setprofile(self.look)
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
         sys.setprofile(None)
+        gc.enable()
         return isinstance(error, (KeyboardInterrupt, SlotTimeout))
 
     def look(self, frame: FrameType, event: str, _: Any) -> None:
@@ -42,5 +46,8 @@ class Interrupt:
 
 
 def open_files() -> Counter[str]:
-    entries = Path("/proc/self/fd").iterdir()
-    return Counter(str(entry.readlink()) for entry in entries if entry.is_symlink())
+    found: Counter[str] = Counter()
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # another thread has closed it, or it was the listing's
+            found[str(entry.readlink())] += 1
+    return found

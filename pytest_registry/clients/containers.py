@@ -182,9 +182,9 @@ def _settings(**changes: object) -> Iterator[None]:
     settings: Any = testcontainers_config
     with _alone:
         before = {name: getattr(settings, name, None) for name in changes}
-        for name, value in changes.items():
-            setattr(settings, name, value)
         try:
+            for name, value in changes.items():
+                setattr(settings, name, value)
             yield
         finally:
             for name, value in before.items():

@@ -36,8 +36,10 @@ def engines_own_authority() -> Iterator[bool]:
         yield False
         return
     names = [name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if name in os.environ]
-    before = {name: os.environ.pop(name) for name in names}
+    before = {name: os.environ[name] for name in names}
     try:
+        for name in names:
+            os.environ.pop(name, None)
         yield True
     finally:
         os.environ.update(before)

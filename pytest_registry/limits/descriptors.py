@@ -71,7 +71,7 @@ class Descriptors:
 
 
 def _close_everything(owned: dict[int, list[int]]) -> None:
-    for descriptors in owned.values():
+    for descriptors in list(owned.values()):  # at the interpreter's end other threads may run
         _close_all(descriptors)
     owned.clear()
 

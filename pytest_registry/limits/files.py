@@ -188,12 +188,11 @@ def agreed_count(directory: Path, count: int, descriptors: Descriptors) -> int:
 def _write_if_unused(directory: Path, record: int, count: int) -> None:
     try:
         fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _write(record, f"{count}\n".encode().ljust(20), directory)
     except BlockingIOError:
         return
     except OSError as error:
         raise no_real_locks(directory, error) from error
-    try:
-        _write(record, f"{count}\n".encode().ljust(20), directory)
     except BaseException:
         fcntl.flock(record, fcntl.LOCK_UN)  # others wait for who is writing
         raise

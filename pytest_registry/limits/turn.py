@@ -66,7 +66,8 @@ class Turn:
     """Enter it to wait for the slot, leave it to give the slot back: `with` or `async with`.
 
     Good for one use; as a decorator each call is a turn of its own. What it holds is given back
-    twice, for an interrupt in the middle of the first time.
+    twice, for an interrupt in the middle of the first time. One that keeps `__exit__` from being
+    begun leaves it held until the process ends, as with every context that is written in Python.
     """
 
     def __init__(
@@ -146,9 +147,13 @@ class Turn:
         patience = Patience(self._what, self._setting.policy.timeout, self._setting.report)
         for claim in self._needed(operation):
             self._claims.append(claim)  # before the first attempt, so that `_give_up` knows it
-            for event in turns(claim, patience):
-                yield event
+            try:
+                for event in turns(claim, patience):
+                    yield event
+                    operation.waited = patience.waited
+            except SlotTimeout:
                 operation.waited = patience.waited
+                raise
 
     def _needed(self, operation: RunningOperation) -> Sequence[Claim]:
         now = time.time()

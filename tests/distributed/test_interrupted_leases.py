@@ -11,7 +11,7 @@ import pytest
 from pytest_registry.limits.distributed import RedisSlots
 from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
-from pytest_registry.limits.slots import UNKNOWN_HOLDER
+from pytest_registry.limits.slots import UNKNOWN_HOLDER, Claim
 from tests.distributed.conftest import REGISTRY, RedisServer
 from tests.interrupts import Interrupt, open_files
 
@@ -28,26 +28,27 @@ def pipes() -> int:
     return sum(count for name, count in open_files().items() if name.startswith("pipe:"))
 
 
-def comes_free(slots: RedisSlots) -> bool:
-    """Whether one who asks now gets the slot long before any lease ends."""
+def taken(slots: RedisSlots) -> Claim:
+    """Take the slot, which comes free long before any lease ends."""
     claim, deadline = slots.claim("pull", 1, UNKNOWN_HOLDER), time.monotonic() + LEASE * 2 / 3
-    while not (free := claim.attempt()) and time.monotonic() < deadline:
+    while not claim.attempt():
+        assert time.monotonic() < deadline, "somebody keeps the slot"
         time.sleep(0.005)
-    claim.release()
-    return free
+    return claim
 
 
-def strike(redis_server: RedisServer, operation: Callable[[Limits, Interrupt], None]) -> int:
+def strike(
+    redis_server: RedisServer, operation: Callable[[Limits, Interrupt], None], timeout: float
+) -> int:
     """Run an operation again and again, each time struck one place later; returns how often."""
     others = RedisSlots(redis_server.url, REGISTRY, LEASE)
     before = pipes()
     for at in itertools.count(1):
-        limits = Limits(
-            RedisSlots(redis_server.url, REGISTRY, LEASE), LimitPolicy(pull=1, timeout=0.001)
-        )
+        slots = RedisSlots(redis_server.url, REGISTRY, LEASE)
         interrupt = Interrupt(at)
-        operation(limits, interrupt)
-        assert (at, pipes(), comes_free(others)) == (at, before, True)
+        operation(Limits(slots, LimitPolicy(pull=1, timeout=timeout)), interrupt)
+        assert (at, pipes()) == (at, before)
+        taken(others).release()
         if not interrupt.struck:
             return at
     raise AssertionError
@@ -57,13 +58,12 @@ def test_one_while_waiting_leaves_nothing(redis_server: RedisServer) -> None:
     others = RedisSlots(redis_server.url, REGISTRY, LEASE)
 
     def wait(limits: Limits, interrupt: Interrupt) -> None:
-        holder = others.claim("pull", 1, UNKNOWN_HOLDER)
-        assert holder.attempt()
+        holder = taken(others)
         with interrupt, limits.pull("team/image"):
             raise AssertionError("there are two holders")
         holder.release()
 
-    assert strike(redis_server, wait) > 50
+    assert strike(redis_server, wait, timeout=0.001) > 50
 
 
 def test_one_while_a_slot_is_taken_leaves_nothing(redis_server: RedisServer) -> None:
@@ -74,7 +74,7 @@ def test_one_while_a_slot_is_taken_leaves_nothing(redis_server: RedisServer) -> 
         if not interrupt.struck:
             turn.__exit__(None, None, None)
 
-    assert strike(redis_server, take) > 50
+    assert strike(redis_server, take, timeout=LEASE) > 50
 
 
 def test_one_while_a_slot_is_given_back_leaves_nothing(redis_server: RedisServer) -> None:
@@ -85,4 +85,4 @@ def test_one_while_a_slot_is_given_back_leaves_nothing(redis_server: RedisServer
         with interrupt:
             turn.__exit__(None, None, None)
 
-    assert strike(redis_server, give_back) > 30
+    assert strike(redis_server, give_back, timeout=LEASE) > 30

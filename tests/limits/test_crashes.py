@@ -98,7 +98,7 @@ def test_a_stopped_first_waiter_lets_the_others_go_on(start: Start, base: Path) 
     first.send_signal(signal.SIGSTOP)
     released = time.monotonic()
     go_on(holder)
-    assert float(said(second).removeprefix("holding ")) - released < 5
+    assert float(said(second).removeprefix("holding ")) - released < AT_ONCE
     go_on(second)
     assert said(third).startswith("holding")
     first.send_signal(signal.SIGCONT)
@@ -151,7 +151,7 @@ def test_interrupts_at_any_moment_of_waiting_leave_nothing_held(start: Start, ba
         while not select.select([process.stdout], [], [], 0.2)[0]:  # it has not read the line yet
             process.send_signal(signal.SIGINT)
         _, survived, _, left = said(process).split()
-        assert (int(survived) > 10, left) == (True, "0")
+        assert (int(survived) > 0, left) == (True, "0")
     go_on(holder)
     assert said(holder) == "done"
     assert said(waiting(start, base)).startswith("holding")

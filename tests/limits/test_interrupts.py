@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -35,8 +36,20 @@ class Scene:
 Strike = Callable[[Callable[[Scene], None]], int]
 
 
+def scene_in(directory: Path, mechanism: Callable[[Path], Slots], at: int) -> Scene:
+    private_directory(directory)
+    limits = Limits(mechanism(directory), LimitPolicy(pull=1, timeout=0.001))
+    return Scene(limits, mechanism(directory), Interrupt(at))
+
+
 @pytest.fixture(params=[RingSlots, PolledSlots])
-def strike(base: Path, request: pytest.FixtureRequest) -> Strike:
+def mechanism(request: pytest.FixtureRequest) -> Callable[[Path], Slots]:
+    """Each mechanism for one machine."""
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def strike(base: Path, mechanism: Callable[[Path], Slots]) -> Strike:
     """Run an operation again and again, each time struck one place later; returns how often.
 
     Whatever a struck one leaves shows in what is open, in who holds a slot, and in what this thread
@@ -45,18 +58,15 @@ def strike(base: Path, request: pytest.FixtureRequest) -> Strike:
 
     def run(operation: Callable[[Scene], None]) -> int:
         for at in itertools.count(1):
-            directory, interrupt = private_directory(base / str(at)), Interrupt(at)
-            slots, others = request.param(directory), request.param(directory)
-            limits = Limits(slots, LimitPolicy(pull=1, timeout=0.001))
-            assert (
-                list(limits.holders("pull")) + list(others.holders("pull", 1)) == []
-            )  # opens files
+            scene = scene_in(base / str(at), mechanism, at)
+            for slots in (scene.limits.holders("pull"), scene.others.holders("pull", 1)):
+                assert slots == []  # and it has opened what stays open
             before = open_files()
-            operation(Scene(limits, others, interrupt))
+            operation(scene)
             left = list((open_files() - before).elements())
             inside = [each for each in running.get() if each.active]
-            assert (at, left, limits.holders("pull"), inside) == (at, [], [], [])
-            if not interrupt.struck:
+            assert (at, left, scene.limits.holders("pull"), inside) == (at, [], [], [])
+            if not scene.interrupt.struck:
                 return at
         raise AssertionError
 
@@ -103,8 +113,32 @@ def test_one_while_a_slot_is_given_back_leaves_nothing(strike: Strike) -> None:
     def give_back(scene: Scene) -> None:
         turn = scene.limits.pull("team/image")
         turn.__enter__()
-        scene.interrupt.places = itertools.count()  # none can act before `__exit__` has begun
+        scene.interrupt.places = itertools.count()  # nobody can act before `__exit__` has begun
         with scene.interrupt:
             turn.__exit__(None, None, None)
 
     assert strike(give_back) > 30
+
+
+def test_one_while_the_first_files_are_opened_holds_up_nobody(
+    base: Path, mechanism: Callable[[Path], Slots]
+) -> None:
+    for at in itertools.count(1):
+        scene, served = scene_in(base / str(at), mechanism, at), Event()
+
+        def take(slots: Slots = scene.others, served: Event = served) -> None:
+            claim = slots.claim("pull", 1, UNKNOWN_HOLDER)
+            if claim.attempt():
+                served.set()
+            claim.release()
+
+        turn = scene.limits.pull("team/image")
+        with scene.interrupt:
+            turn.__enter__()
+        if not scene.interrupt.struck:
+            turn.__exit__(None, None, None)
+        Thread(target=take, daemon=True).start()  # a lock may be waited for without end
+        assert (at, served.wait(30)) == (at, True)
+        if not scene.interrupt.struck:
+            break
+    assert at > 50
