@@ -8,6 +8,7 @@ there a skip would hide that the plugin was never tried on a real engine.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import functools
 import gc
@@ -200,9 +201,14 @@ def free_port(address: str = "127.0.0.1") -> int:
     """
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind((address, port))
-            return port
+        with socket.socket() as probe:
+            try:
+                probe.bind((address, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
 
 
 # Leftovers --------------------------------------------------------------------------------------

@@ -97,6 +97,7 @@ def test_a_connection_that_breaks_is_no_matter_of_certificates(files: Files) -> 
             connection.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
         thread = threading.Thread(target=serve, args=(listener,))
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}"

@@ -149,7 +149,7 @@ def test_the_container_engine_works_on_podman_and_leaves_nothing_there(
         f"--registry-sample-image={ci_nginx_image}",
     )
     result.assert_outcomes(passed=3)
-    deadline = time.monotonic() + 10  # Podman removes a container that ended by itself
+    deadline = time.monotonic() + 30  # Podman removes a container that ended by itself
     while standing(podman) != before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert standing(podman) == before

@@ -275,9 +275,13 @@ def test_a_forked_child_has_connections_of_its_own(behind_ssh: SshServer) -> Non
         parents = set(ssh_commands(behind_ssh))
         child = os.fork()
         if not child:
-            signal.alarm(60)
-            client.ping()
-            os._exit(0 if parents < set(ssh_commands(behind_ssh)) else 1)
+            code = 2
+            try:
+                signal.alarm(60)
+                client.ping()
+                code = 0 if parents < set(ssh_commands(behind_ssh)) else 1
+            finally:
+                os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         client.ping()
         assert parents <= set(ssh_commands(behind_ssh))

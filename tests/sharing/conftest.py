@@ -34,6 +34,8 @@ MARK = "SHARING_RUN"
 SUITES = Path(__file__).with_name("suites")
 PATIENCE = 120.0
 """Seconds that an event may take before a test gives up; none should take more than a few."""
+LOOK = 0.05
+"""Seconds between two looks at what is left."""
 
 
 def wait_until(happened: Callable[[], Any], what: str, tell: Callable[[], str] = str) -> Any:
@@ -180,13 +182,17 @@ class Place:
                 if name.partition("/")[0] in self.hosts:
                     yield f"image {name}"
 
-    def wait_until_empty(self, seconds: float, besides: str = "") -> list[str]:
-        """What is left once nothing is, besides one thing, or when the time is over."""
-        deadline = time.monotonic() + seconds
-        while (
-            left := [each for each in self.left() if each != besides]
-        ) and time.monotonic() < deadline:
-            time.sleep(0.05)
+    def wait_until_empty(self, seconds: float = 30.0, besides: str = "") -> list[str]:
+        """What is left once nothing is, besides one thing, or after that many seconds of looking.
+
+        A machine that stands still meanwhile takes none of them away.
+        """
+        left: list[str] = []
+        for _ in range(round(seconds / LOOK)):
+            left = [each for each in self.left() if each != besides]
+            if not left:
+                break
+            time.sleep(LOOK)
         return left
 
     def start(self, suite: str, *options: str, **variables: str) -> PytestRun:

@@ -60,7 +60,10 @@ def test_a_registry_whose_keepers_are_dead_has_ended_though_its_port_is_open(
     assert "its last line" in str(end)
 
 
-def test_the_end_is_waited_for_where_only_a_proxy_takes_connections(run: Run, proxy: str) -> None:
+def test_the_end_is_waited_for_where_only_a_proxy_takes_connections(
+    run: Run, proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytest_registry.sharing.attach.BURIAL", 60)
     started(run, proxy, "container")
     tell = threading.Timer(0.3, state.write_end, (run, "the container was removed", ["a line"]))
     with ExitStack() as keepers:

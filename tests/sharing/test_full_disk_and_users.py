@@ -18,7 +18,7 @@ from tests.sharing.conftest import Place, PytestRun, processes, wait_until
 SOMEBODY = 65534
 """The id of another user."""
 
-WITHIN = 10.0
+WITHIN = 30.0
 """Seconds after its end in which nothing of a run is left."""
 
 WITHOUT_XDIST = ("-p", "no:xdist")

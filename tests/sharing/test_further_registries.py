@@ -53,7 +53,7 @@ def test_they_live_as_long_as_the_fixture_or_the_test_that_asked(
         for name in ("run", "session", "test", "own", "stays")
         for url in urls(run, name)
     }
-    assert not place.wait_until_empty(10)
+    assert not place.wait_until_empty()
 
 
 def test_a_worker_on_another_machine_is_told_so_and_what_to_do(place: Place) -> None:
@@ -68,7 +68,7 @@ def test_a_worker_on_another_machine_is_told_so_and_what_to_do(place: Place) -> 
         assert words in run.output
     assert "RegistryEnded" not in run.output
     assert "the registry ended" not in run.output
-    assert not place.wait_until_empty(10)
+    assert not place.wait_until_empty()
 
 
 @pytest.mark.parametrize("conftest", [OVERRIDING, OVERRIDING + THE_RUNS_OWN_TOO], ids=["", "both"])

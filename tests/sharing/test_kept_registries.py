@@ -47,7 +47,7 @@ def remove(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def assert_empty(place: Place) -> None:
-    assert place.wait_until_empty(10) == []
+    assert place.wait_until_empty() == []
 
 
 @pytest.mark.parametrize("place_name", ["place", "container_place"])

@@ -58,7 +58,7 @@ def test_keeper_and_guardian_remove_what_their_starter_had_made(
         if also:
             roles[also].kill()
         maker.kill()
-    assert not (left := place.wait_until_empty(10)), "\n".join(left)
+    assert not (left := place.wait_until_empty()), "\n".join(left)
 
 
 @pytest.mark.parametrize("killed", [1, 2, 3], ids=["controller", "and a worker", "all"])
@@ -71,4 +71,4 @@ def test_nothing_is_left_where_a_run_is_killed_before_anybody_asked(
         process.kill()
     run.say()
     run.wait()
-    assert not (left := place.wait_until_empty(10)), "\n".join(left)
+    assert not (left := place.wait_until_empty()), "\n".join(left)

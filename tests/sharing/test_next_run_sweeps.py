@@ -79,7 +79,7 @@ def sweep_beside_a_living_run(place: Place, options: tuple[str, ...], **variable
     for run in (following, runs[1]):
         run.say()
         assert run.wait() == 0, run.output
-    assert not (rest := place.wait_until_empty(10)), "\n".join(rest)
+    assert not (rest := place.wait_until_empty()), "\n".join(rest)
 
 
 @pytest.mark.parametrize("place_name", ["place", "container_place"])
@@ -95,7 +95,7 @@ def test_a_next_run_that_is_short_has_swept_when_it_ends(
     following.say()
     assert following.wait() == 0, following.output
     assert not left.exists()
-    assert not (rest := place.wait_until_empty(10)), "\n".join(rest)
+    assert not (rest := place.wait_until_empty()), "\n".join(rest)
 
 
 with_and_without_xdist = pytest.mark.parametrize(

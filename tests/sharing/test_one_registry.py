@@ -98,7 +98,7 @@ def test_one_registry_is_started_and_filled_once_with(
     assert way.said in run.output
     assert len(workers(run)) == way.workers, run.output
     assert_shared(run)
-    assert not place.wait_until_empty(10)
+    assert not place.wait_until_empty()
 
 
 @pytest.mark.parametrize("source", ["synthetic_image(seed=5)", "archived_image(ARCHIVE)"])
@@ -132,7 +132,7 @@ def test_one_container_serves_all_workers(container_place: Place) -> None:
     run.say()
     assert run.wait() == 0, run.output
     assert containers == 1
-    assert not container_place.wait_until_empty(10)
+    assert not container_place.wait_until_empty()
 
 
 def test_a_worker_that_replaces_a_crashed_one_attaches(place: Place) -> None:
@@ -141,7 +141,7 @@ def test_a_worker_that_replaces_a_crashed_one_attaches(place: Place) -> None:
     assert "1 failed, 7 passed" in run.output
     assert workers(run) in ({"gw0", "gw2"}, {"gw1", "gw2"})
     assert_shared(run)
-    assert not place.wait_until_empty(10)
+    assert not place.wait_until_empty()
 
 
 def test_the_registry_outlives_a_worker_that_finishes_long_before_the_rest(place: Place) -> None:
@@ -149,7 +149,7 @@ def test_the_registry_outlives_a_worker_that_finishes_long_before_the_rest(place
     assert run.wait() == 0, run.output
     assert workers(run) == {"gw0", "gw1"}
     assert_shared(run)
-    assert not place.wait_until_empty(10)
+    assert not place.wait_until_empty()
 
 
 def test_a_start_that_fails_is_tried_once_and_told_to_every_worker(place: Place) -> None:
@@ -159,7 +159,7 @@ def test_a_start_that_fails_is_tried_once_and_told_to_every_worker(place: Place)
     assert len(workers(run)) == 3
     assert "EngineUnavailable" in only(run, "error")
     assert only(run, "state")
-    assert not place.wait_until_empty(10)
+    assert not place.wait_until_empty()
 
 
 @pytest.mark.parametrize("options", [("-p", "no:xdist"), ("-n2", "--dist=each")], ids=" ".join)
@@ -223,4 +223,4 @@ def test_forked_children_do_not_end_a_registry_nor_keep_it(place: Place) -> None
     wait_until(lambda: not left(), "all but the child is gone", lambda: "\n".join(left()))
     assert Path("/proc", child).exists()
     run.say()
-    assert not place.wait_until_empty(10)
+    assert not place.wait_until_empty()

@@ -33,7 +33,7 @@ LATE_SHARE = 0.8
 """The part of the kills that come after the registry's start has begun."""
 
 PATIENCE = 30.0
-WITHIN = 20.0
+WITHIN = 30.0
 """Seconds in which nothing is left of a run of which two processes were killed."""
 
 ROLES = ("controller", "worker", "keeper", "guardian")

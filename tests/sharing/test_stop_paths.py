@@ -34,7 +34,7 @@ class StopPath:
     fail: bool = False
     tests: int = 2
     said: tuple[str, ...] = ()
-    within: float = 10.0
+    within: float = 30.0
     xdist_only: bool = False
 
 
@@ -164,7 +164,7 @@ def test_nothing_is_left_of_a_registry_that_was_starting_when(
     IN_ITS_START[how](run)
     run.say()
     run.wait()
-    left = place.wait_until_empty(10)
+    left = place.wait_until_empty()
     assert not left, "\n".join([*left, run.output])
 
 
@@ -178,7 +178,7 @@ def test_others_have_the_registry_though_the_worker_is_killed_that_starts_it(
     run.say()
     run.wait()
     assert "1 failed, 5 passed" in run.output, run.output
-    assert not (left := place.wait_until_empty(10)), "\n".join(left)
+    assert not (left := place.wait_until_empty()), "\n".join(left)
 
 
 def starting(place: Place) -> tuple[PytestRun, int] | None:
@@ -240,7 +240,7 @@ def test_nothing_is_left_of_a_registry_container_that_somebody_removes_without_i
         place.engine.api.remove_container(container["Id"], force=True)
     run.say()
     run.wait()
-    left = place.wait_until_empty(10.0)
+    left = place.wait_until_empty()
     assert not left, "\n".join([*left, run.output])
     assert "the run's registry ended: the registry container" in run.output
 

@@ -46,7 +46,8 @@ def blobs_sent(registry: Registry, registry_docker_client: LoggedInClient) -> Ca
         mark = uuid.uuid4().hex
         registry.http.get(f"/v2/{repository}/tags/list?mark={mark}")
         deadline = time.monotonic() + 30
-        while mark not in (log := container.logs().decode()):  # it comes after what is counted
+        # In the access log, which is in one stream with what is counted, and after it.
+        while f"list?mark={mark} HTTP" not in (log := container.logs().decode()):
             assert time.monotonic() < deadline, "the registry's log does not come"
             time.sleep(0.05)
         return sum(f"GET /v2/{repository}/blobs/" in line for line in log.splitlines())
