@@ -82,7 +82,8 @@ def _ignore(*signals: str) -> None:
 
 
 def _ready() -> None:
-    os.write(sys.stdout.fileno(), b"+")
+    with contextlib.suppress(BrokenPipeError):  # who started us was killed: what next, stdin tells
+        os.write(sys.stdout.fileno(), b"+")
 
 
 def _as_one_of_two(run: Run, unborn: Path, task: Callable[[Run], None]) -> None:
