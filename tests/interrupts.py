@@ -1,7 +1,9 @@
 """What strikes code of ours by a Ctrl-C at every place where Python lets a signal in.
 
 A signal's handler runs as a function begins, and when a C function has returned. A profiler is told
-of both and may raise as the handler does, so that every place can be struck, and for certain.
+of both and may raise as the handler does, so that each of these places can be struck, and for
+certain. It is not told when a class has been called, nor of a loop's next round: a handler may run
+there too.
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ OURS = str(Path(pytest_registry.__file__).parent)
 
 
 class Interrupt:
-    """A context that is struck at the place with the number `at`, if it comes so far."""
+    """A context that is struck at the place with the number `at`, from 1 on, if it comes so far.
 
-    def __init__(self, at: int) -> None:
+    The `first` places are passed over.
+    """
+
+    def __init__(self, at: int, first: int = 0) -> None:
         self.at = at
-        self.places = itertools.count(1)
+        self.places = itertools.count(1 - first)
         self.struck = False
 
     def __enter__(self) -> None:

@@ -6,7 +6,6 @@ import os
 import secrets
 import threading
 import time
-from contextlib import suppress
 from typing import Protocol
 
 from pytest_registry.errors import StateError
@@ -47,11 +46,12 @@ class Agent:
         self._problem: NoRedis | StateError | None = None
         self._leases = leases
         self._lock = descriptors.lock
-        # Redis must hear of what is given back after a renewal that does not know of it yet.
-        self._telling = threading.Lock()
+        # Redis must hear of what is given back after a renewal that does not know of it yet. It may
+        # be given back by the garbage collector, in the midst of a renewal.
+        self._telling = threading.RLock()
         self._between_beats = leases.lease / BEATS
         self._claims: dict[str, Leased] = {}
-        self._gone: list[tuple[Leased, float]] = []
+        self._gone: dict[str, tuple[Leased, float]] = {}
         """Claims given back, and when (by `clock()`) they need not be told any more."""
         self._thread: threading.Thread | None = None
         self._next_beat = 0.0
@@ -72,6 +72,10 @@ class Agent:
         """Whether the claim is one of those that are renewed."""
         return claim.id in self._claims
 
+    def owes(self, claim: Leased) -> bool:
+        """Whether Redis has to be told yet that it is given back."""
+        return claim.id in self._claims or claim.id in self._gone
+
     def add(self, claim: Leased) -> None:
         """Renew a claim from now on."""
         with self._lock:
@@ -82,11 +86,14 @@ class Agent:
 
     def remove(self, claim: Leased) -> None:
         """Renew it no longer and give it back: now, or by the thread if Redis does not answer."""
-        gone = (claim, clock() + self._leases.lease)
-        with self._lock:
-            self._gone.append(gone)  # first, for an interrupt between here and Redis' answer
+        with self._lock:  # noted first, for an interrupt between here and Redis' answer
+            self._gone.setdefault(claim.id, (claim, clock() + self._leases.lease))
             self._claims.pop(claim.id, None)
             self._start()
+        if not self.trouble:  # else the thread will tell it, which need not be waited for
+            self._tell_gone(claim)
+
+    def _tell_gone(self, claim: Leased) -> None:
         with self._telling:
             if self.trouble:
                 return
@@ -95,8 +102,8 @@ class Agent:
             except (NoRedis, StateError) as error:
                 self.tell_trouble(error)
                 return
-        with self._lock, suppress(ValueError):  # the thread may have told it already
-            self._gone.remove(gone)
+        with self._lock:
+            self._gone.pop(claim.id, None)  # the thread may have told it already
 
     def expect(self, answer: Answer) -> None:
         """Take note of when something will happen by the clock alone."""
@@ -171,13 +178,14 @@ class Agent:
         with self._lock:
             claims = [claim for claim in self._claims.values() if claim.is_renewable()]
             now = clock()
-            gone, self._gone = [each for each in self._gone if each[1] > now], []
+            told, self._gone = self._gone, {}
+        gone = [claim for claim, until in told.values() if until > now]
         self._next_beat = time.monotonic() + self._between_beats
         self._next_event = self._next_beat
         try:
             for kind in KINDS:
                 mine = [claim for claim in claims if claim.kind == kind]
-                left = [claim for claim, _ in gone if claim.kind == kind]
+                left = [claim for claim in gone if claim.kind == kind]
                 if not mine and not left:
                     continue
                 count = (mine or left)[0].count
@@ -190,12 +198,14 @@ class Agent:
                     claim.note_renewed(state, asked)
         except (NoRedis, StateError):
             with self._lock:
-                self._gone += gone
+                self._gone = told | self._gone
             raise
 
     def _recovered(self) -> None:
         self._problem = None
         with self._lock:
+            if self._gone:  # by whom it was not told, as there was trouble still
+                self._next_beat = 0.0
             claims = list(self._claims.values())
         for claim in claims:
             claim.wake()

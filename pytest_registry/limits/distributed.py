@@ -131,7 +131,7 @@ class RedisClaim:
         """
         if self._agent.generation != self._descriptors.generation:
             return
-        if self._agent.holds(self):
+        if self._agent.owes(self):
             self._agent.remove(self)
         self._descriptors.close_all(self)
         self._reader = self._writer = None
