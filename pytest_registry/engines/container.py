@@ -185,27 +185,34 @@ class ContainerEngine:
         environment = {**ENVIRONMENT, **settings.environment}
         config = api.inspect_image(self._image)["Config"]
         command = [*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ())]
-        with _undisturbed():
-            self._container = api.create_container(
-                self._image,
-                command=command if with_lease else command[1:],
-                entrypoint=["/bin/sh", "-c", LEASE, "lease"] if with_lease else command[:1],
-                environment={**environment, "REGISTRY_HTTP_SECRET": secrets.token_hex(16)},
-                labels=dict(birth.labels),
-                ports=[5000],
-                stdin_open=with_lease,
-                host_config=api.create_host_config(
-                    port_bindings={PORT: (self._reach.publish, None)},
-                    auto_remove=True,
-                    network_mode=self._reach.network or None,
-                ),
-            )["Id"]
+        self._create(
+            command=command if with_lease else command[1:],
+            entrypoint=["/bin/sh", "-c", LEASE, "lease"] if with_lease else command[:1],
+            environment={**environment, "REGISTRY_HTTP_SECRET": secrets.token_hex(16)},
+            labels=dict(birth.labels),
+            ports=[5000],
+            stdin_open=with_lease,
+            host_config=api.create_host_config(
+                port_bindings={PORT: (self._reach.publish, None)},
+                auto_remove=True,
+                network_mode=self._reach.network or None,
+            ),
+        )
         if settings.files:
             # Between create and start: the image's entry point would make a password of its own.
             api.put_archive(self._container, "/", settings.archive())
         self._attach(birth.log, with_lease=with_lease)
         api.start(self._container)
         return self._published()
+
+    def _create(self, **options: Any) -> None:
+        """Make the container; if the start is given up meanwhile it is removed again."""
+        try:
+            with _undisturbed():
+                self._container = self._client.api.create_container(self._image, **options)["Id"]
+        except BaseException:
+            self.stop()
+            raise
 
     def _start_token_server(self, birth: Birth) -> str:
         """Serve tokens in this process, to clients and the engine's daemon; their address."""
