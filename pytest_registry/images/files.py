@@ -60,7 +60,7 @@ class DirectoryFiles:
 
 
 class TarFiles:
-    """The files of a tar that is open and that errors call `name`; the caller closes it.
+    """The files of an open tar, which errors call `name`; it may be closed afterwards.
 
     Nothing is ever unpacked under its own name. Raises ImageNotFound for what is no tar.
     """

@@ -98,7 +98,10 @@ def archived_image(path: Path, tag: str | None = None) -> ImageSource:
 
 
 def image_among(files: Files, name: str, tag: str | None = None) -> ImageSource:
-    """The same for the files of an archive that errors call `name`."""
+    """The image among an archive's files, as `archived_image`; errors call the archive `name`.
+
+    Raises ImageNotFound.
+    """
     if files.size(INDEX_FILE) is not None:
         layout = LayoutImage(files, name, tag)
         return layout if layout.is_whole() else OnePlatform(layout)

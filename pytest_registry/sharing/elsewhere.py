@@ -76,13 +76,15 @@ def clear(run: Run, endpoint: Endpoint | None, say: Say | None = None) -> list[s
     patience = SECOND_TRY if run.waited.exists() else run.settings.slot_timeout
     try:
         with own_limits(run, endpoint, say, patience).pull(endpoint.prefix):
+            if run.cleared.exists():  # by another process, while this one waited
+                return []
             left = external.clear(endpoint, read_lines(run.repositories))
+            with contextlib.suppress(OSError):
+                run.cleared.touch(mode=0o600)
     except SlotTimeout:
         with contextlib.suppress(OSError):
             run.waited.touch(mode=0o600)
         raise
-    with contextlib.suppress(OSError):
-        run.cleared.touch(mode=0o600)
     return left
 
 

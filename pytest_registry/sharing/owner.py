@@ -53,7 +53,7 @@ class Owner:
         if self.run.directory.exists():
             from pytest_registry.sharing import cleanup, elsewhere
 
-            self.run.finished.unlink(missing_ok=True)  # the keepers were killed: so nothing is sure
+            self.run.finished.unlink(missing_ok=True)  # the keepers were killed, or are late
             cleanup.clean(self.run, elsewhere.tell)
 
     def _let_go(self) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pytest_registry import EngineUnavailable, Registry
+from pytest_registry import EngineUnavailable, ImageNotFound, Registry
 from pytest_registry.clients import docker_sdk
 from pytest_registry.images import engine
 
@@ -52,6 +54,25 @@ def test_the_slot_comes_before_the_name_as_a_test_may_hold_a_slot_of_its_own(
     else:
         engine.pull_local(told, "here/nginx:1", tmp_path, fresh=False)
     assert told.events == [f"{kind} slot", "name", "slot given back"]
+
+
+def test_what_the_engine_saves_has_no_name_that_a_killed_process_could_leave(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Api:
+        def inspect_image(self, _: str) -> dict[str, Any]:
+            return {"Id": "sha256:1", "RepoTags": None}
+
+        def get_image(self, _: str) -> Iterator[bytes]:
+            yield b"no tar"
+            seen.append(list(tmp_path.iterdir()))
+
+    seen: list[list[Path]] = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    told: Any = SimpleNamespace(api=Api())
+    with pytest.raises(ImageNotFound, match="read nginx of the container engine"):
+        engine._saved(told, "nginx")
+    assert seen == [[]]
 
 
 @pytest.mark.container_engine

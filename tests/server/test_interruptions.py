@@ -98,7 +98,7 @@ def test_the_runs_end_interrupts_a_keeper_that_has_just_started_its_registry(
 
 
 def test_no_process_but_the_keeper_is_sent_what_its_guardian_is_sent(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Once a keeper has ended, its number may be another process's."""
     sent: list[tuple[int, int]] = []
@@ -109,7 +109,7 @@ def test_no_process_but_the_keeper_is_sent_what_its_guardian_is_sent(
     )
     monkeypatch.setattr(service, "bury", lambda *_: None)
     monkeypatch.setattr(service, "stop", lambda *_: None)
-    run: Any = SimpleNamespace(life=None)
+    run: Any = SimpleNamespace(life=None, finished=tmp_path / "finished")
     ended = subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"])
     before = signal.signal(signal.SIGTERM, keeper._pass_on(ended.pid))
     try:

@@ -17,9 +17,6 @@ from tests.sharing.conftest import wait_until
 if TYPE_CHECKING:
     from tests.sharing.conftest import Place, PytestRun
 
-BOTH_KILLED = 20.0
-"""Seconds in which nothing is left where the keeper was killed together with the controller."""
-
 
 @dataclass(frozen=True)
 class StopPath:
@@ -122,7 +119,7 @@ STOP_PATHS = (
     StopPath("the keeper is killed", kill_keeper, said=ENDED),
     StopPath("the guardian is killed", kill_guardian, said=PASSED),
     StopPath("keeper and guardian are killed", kill_keeper_and_guardian, said=ENDED),
-    StopPath("keeper and controller are killed", kill_keeper_and_controller, within=BOTH_KILLED),
+    StopPath("keeper and controller are killed", kill_keeper_and_controller),
 )
 
 

@@ -15,7 +15,7 @@ from pytest_registry import Registry, RegistryError
 SIGNALS = Path(os.environ["SIGNALS"])
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 WORKERS = int(os.environ.get("WORKERS", "1"))
-PATIENCE = 180.0
+PATIENCE = 60.0
 TESTS = [
     pytest.param(number, marks=pytest.mark.xdist_group(f"group {number % 3}"))
     for number in range(int(os.environ.get("TESTS", "2")))
