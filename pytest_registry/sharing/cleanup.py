@@ -222,12 +222,15 @@ def _is_left_behind(directory: Path) -> bool:
         with contextlib.suppress(FileNotFoundError):
             return time.time() - directory.stat().st_mtime > UNBORN_AGE
         return False
-    if is_held(directory / "keeper.lock"):
-        return False
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    try:
+        if is_held(directory / "keeper.lock"):
+            return False
         run = Run.read(directory)
         return _is_here(run) and not is_held(run.life) and run.directory.samefile(directory)
-    return True
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return True  # nobody knows any more what run it was
+    except OSError:
+        return False  # as without open files to be had: it may be living
 
 
 def _is_here(run: Run) -> bool:

@@ -199,11 +199,13 @@ def _in_the_background(task: Callable[..., None], *arguments: object) -> threadi
 
 
 def _say_errors_in(log: Path) -> None:
-    """Let what goes wrong from now on stand in the log."""
-    with contextlib.suppress(OSError):
+    """Let what goes wrong from now on stand in the log; who started us waits for the pipe's end."""
+    try:
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(file, sys.stderr.fileno())
-        os.close(file)
+    except OSError:
+        file = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(file, sys.stderr.fileno())
+    os.close(file)
 
 
 def _close_output() -> None:

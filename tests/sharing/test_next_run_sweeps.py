@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import shutil
@@ -199,6 +200,20 @@ def test_of_a_copied_state_directory_nothing_is_swept_that_the_original_has(
         shutil.rmtree(dead.directory)
     sweep(sweeping)
     assert (dead.directory.exists(), copy.exists()) == ((original == "there",) * 2)
+
+
+def test_a_run_that_cannot_be_looked_at_now_is_not_swept(
+    sweeping: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(_: Path) -> Run:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    living = Run.planned(Settings.defaults(state_dir=str(tmp_path)))
+    life = living.make_with_life()
+    monkeypatch.setattr(Run, "read", read)
+    assert sweep(sweeping) == []
+    assert living.directory.exists()
+    life.release()
 
 
 def test_what_another_host_made_is_not_swept(sweeping: Run) -> None:
