@@ -12,6 +12,7 @@ import gc
 import itertools
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest_registry
 from pytest_registry.errors import SlotTimeout
+from pytest_registry.limits.turn import Turn
 
 OURS = str(Path(pytest_registry.__file__).parent)
 
@@ -48,6 +50,30 @@ class Interrupt:
         if is_place and next(self.places) == self.at:
             self.struck = True
             raise KeyboardInterrupt
+
+
+def interrupts(first: int = 0) -> Iterator[Interrupt]:
+    """One for each place of an operation that is run with each; the last one strikes nothing."""
+    for at in itertools.count(1):
+        interrupt = Interrupt(at, first)
+        yield interrupt
+        if not interrupt.struck:
+            return
+
+
+def take(turn: Turn, interrupt: Interrupt) -> None:
+    """An operation that may be struck while it takes its slot."""
+    with interrupt:
+        turn.__enter__()
+    if not interrupt.struck:
+        turn.__exit__(None, None, None)
+
+
+def give_back(turn: Turn, interrupt: Interrupt) -> None:
+    """An operation that may be struck while it gives its slot back."""
+    turn.__enter__()
+    with interrupt:
+        turn.__exit__(None, None, None)
 
 
 def open_files() -> Counter[str]:

@@ -35,11 +35,11 @@ def engines_own_authority() -> Iterator[bool]:
     if not engine_environment().get("DOCKER_CERT_PATH"):
         yield False
         return
-    names = [name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if name in os.environ]
-    before = {name: os.environ[name] for name in names}
+    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+    before = {name: os.environ[name] for name in names if name in os.environ}
     try:
-        for name in names:
-            os.environ.pop(name, None)
+        for name in before:
+            del os.environ[name]
         yield True
     finally:
         os.environ.update(before)

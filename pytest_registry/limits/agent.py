@@ -178,14 +178,14 @@ class Agent:
         with self._lock:
             claims = [claim for claim in self._claims.values() if claim.is_renewable()]
             now = clock()
-            told, self._gone = self._gone, {}
-        gone = [claim for claim, until in told.values() if until > now]
+            gone = {key: each for key, each in self._gone.items() if each[1] > now}
+            self._gone = {}
         self._next_beat = time.monotonic() + self._between_beats
         self._next_event = self._next_beat
         try:
             for kind in KINDS:
                 mine = [claim for claim in claims if claim.kind == kind]
-                left = [claim for claim in gone if claim.kind == kind]
+                left = [claim for claim, _ in gone.values() if claim.kind == kind]
                 if not mine and not left:
                     continue
                 count = (mine or left)[0].count
@@ -198,7 +198,7 @@ class Agent:
                     claim.note_renewed(state, asked)
         except (NoRedis, StateError):
             with self._lock:
-                self._gone = told | self._gone
+                self._gone = gone | self._gone
             raise
 
     def _recovered(self) -> None:

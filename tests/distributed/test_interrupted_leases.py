@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import time
 from collections.abc import Callable
 
@@ -15,7 +14,7 @@ from pytest_registry.limits.operations import Limits
 from pytest_registry.limits.policy import LimitPolicy
 from pytest_registry.limits.slots import UNKNOWN_HOLDER, Claim
 from tests.distributed.conftest import REGISTRY, RedisServer
-from tests.interrupts import Interrupt, open_files
+from tests.interrupts import Interrupt, give_back, interrupts, open_files, take
 
 LEASE = 30.0
 
@@ -50,15 +49,12 @@ def strike(
     others = RedisSlots(redis_server.url, REGISTRY, LEASE)
     gc.collect()  # pipes of earlier tests
     before = pipes()
-    for at in itertools.count(1):
+    for interrupt in interrupts(first):
         slots = RedisSlots(redis_server.url, REGISTRY, LEASE)
-        interrupt = Interrupt(at, first)
         operation(Limits(slots, LimitPolicy(pull=1, timeout=timeout)), interrupt)
-        assert pipes() <= before, f"struck at {at}"
+        assert pipes() <= before, f"struck at {interrupt.at}"
         taken(others).release()
-        if not interrupt.struck:
-            return at
-    raise AssertionError
+    return interrupt.at
 
 
 def test_one_while_waiting_leaves_nothing(redis_server: RedisServer) -> None:
@@ -74,22 +70,15 @@ def test_one_while_waiting_leaves_nothing(redis_server: RedisServer) -> None:
 
 
 def test_one_while_a_slot_is_taken_leaves_nothing(redis_server: RedisServer) -> None:
-    def take(limits: Limits, interrupt: Interrupt) -> None:
-        turn = limits.pull("team/image")
-        with interrupt:
-            turn.__enter__()
-        if not interrupt.struck:
-            turn.__exit__(None, None, None)
+    def take_one(limits: Limits, interrupt: Interrupt) -> None:
+        take(limits.pull("team/image"), interrupt)
 
-    assert strike(redis_server, take, timeout=LEASE) > 50
+    assert strike(redis_server, take_one, timeout=LEASE) > 50
 
 
 def test_one_while_a_slot_is_given_back_leaves_nothing(redis_server: RedisServer) -> None:
-    def give_back(limits: Limits, interrupt: Interrupt) -> None:
-        turn = limits.pull("team/image")
-        turn.__enter__()
-        with interrupt:
-            turn.__exit__(None, None, None)
+    def give_one(limits: Limits, interrupt: Interrupt) -> None:
+        give_back(limits.pull("team/image"), interrupt)
 
     # But for the first place, the beginning of `__exit__`, where nobody can act yet.
-    assert strike(redis_server, give_back, timeout=LEASE, first=1) > 30
+    assert strike(redis_server, give_one, timeout=LEASE, first=1) > 30

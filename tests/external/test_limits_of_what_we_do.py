@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,11 +78,10 @@ def test_features_are_tried_out_only_once_there_is_a_slot_and_the_wait_is_told(
     kind: str,
 ) -> None:
     released: list[float] = []
-    over = threading.Event()
     with held(watched, tmp_path / "state", kind) as enough:
 
         def release() -> None:
-            while "waiting for" not in said() and not over.is_set():
+            while "waiting for" not in said() and not enough.is_set():
                 time.sleep(0.05)
             released.append(time.time())
             enough.set()
@@ -95,11 +94,11 @@ def test_features_are_tried_out_only_once_there_is_a_slot_and_the_wait_is_told(
         other = threading.Thread(target=release)
         other.start()
         result = suite(watched, USES, *LIMITS, "-v")
-        over.set()
+        enough.set()
         other.join()
     result.assert_outcomes(passed=1)
     result.stderr.re_match_lines(
-        [rf".*waiting for \d+ s for a {kind} slot for features \(limit 1\)"]
+        [rf".*waiting for ([5-9]|\d\d+) s for a {kind} slot for features \(limit 1\)"]
     )
     assert min(changes(seen)) >= released[0]
 
@@ -118,25 +117,43 @@ def test_push(registry):
 """
 
 
+@contextmanager
+def held_once_pushed(
+    served: Served, state: Path, place: Path, wait: Callable[[threading.Event], object]
+) -> Iterator[None]:
+    """Hold the only slot from the suite's push on for as long as `wait` takes, or the context.
+
+    `wait` is given an event, which is set at the context's end.
+    """
+    over = threading.Event()
+
+    def hold() -> None:
+        while not ((place / "pushed").exists() or over.is_set()):
+            time.sleep(0.01)
+        with held(served, state, "pull"):
+            (place / "go").touch()
+            wait(over)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def test_clearing_waits_as_long_as_it_may_where_no_summary_has_waited(
     suite: Suite, watched: Served, tmp_path: Path, pytester: pytest.Pytester
 ) -> None:
-    def hold() -> None:
-        while not ((pytester.path / "pushed").exists() or over.is_set()):
+    def beyond_the_end(over: threading.Event) -> None:
+        while not (any(tmp_path.glob("state/*/runs/*/finished")) or over.is_set()):
             time.sleep(0.01)
-        with held(watched, tmp_path / "state", "pull"):
-            (pytester.path / "go").touch()
-            while not (any(tmp_path.glob("state/*/runs/*/finished")) or over.is_set()):
-                time.sleep(0.01)
-            over.wait(SECOND_TRY + 3)
+        over.wait(SECOND_TRY + 3)
 
-    over = threading.Event()
-    other = threading.Thread(target=hold, daemon=True)
-    other.start()
-    # Without its terminal plugin pytest asks nobody for a summary, with which the run clears first.
-    result = suite(watched, PUSHES, *LIMITS, "--registry-slot-timeout=60", "-p", "no:terminal")
-    over.set()
-    other.join()
+    with held_once_pushed(watched, tmp_path / "state", pytester.path, beyond_the_end):
+        # Without its terminal plugin pytest asks nobody for a summary, with which a run clears.
+        result = suite(watched, PUSHES, *LIMITS, "--registry-slot-timeout=60", "-p", "no:terminal")
     assert result.ret == 0
     assert watched.tagged() == []
 
@@ -148,20 +165,9 @@ def test_clearing_waits_for_a_pull_slot_and_says_why_it_could_not_begin(
     tmp_path: Path,
     pytester: pytest.Pytester,
 ) -> None:
-    over = threading.Event()
-
-    def hold() -> None:
-        while not ((pytester.path / "pushed").exists() or over.is_set()):
-            time.sleep(0.01)
-        with held(watched, tmp_path / "state", "pull"):
-            (pytester.path / "go").touch()
-            over.wait(60)
-
-    other = threading.Thread(target=hold, daemon=True)
-    other.start()
-    result = suite(watched, PUSHES, *LIMITS, "--registry-slot-timeout=5")
-    over.set()
-    other.join()
+    state = tmp_path / "state"
+    with held_once_pushed(watched, state, pytester.path, lambda over: over.wait(60)):
+        result = suite(watched, PUSHES, *LIMITS, "--registry-slot-timeout=5")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["not deleted below *: none came free within 5 s; held by *"])
     assert not any(each.method == "DELETE" and "samples/one" in each.repository for each in seen)

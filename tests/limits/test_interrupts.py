@@ -5,7 +5,6 @@ Processes that are struck by real signals, at random, are in test_crashes.py.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from pytest_registry.limits.polled import PolledSlots
 from pytest_registry.limits.ring import RingSlots
 from pytest_registry.limits.running import running
 from pytest_registry.limits.slots import UNKNOWN_HOLDER, Slots
-from tests.interrupts import Interrupt, open_files
+from tests.interrupts import Interrupt, give_back, interrupts, open_files, take
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Scene:
 Strike = Callable[..., int]
 
 
-def scene_in(directory: Path, mechanism: Callable[[Path], Slots], interrupt: Interrupt) -> Scene:
-    private_directory(directory)
+def scene_in(base: Path, mechanism: Callable[[Path], Slots], interrupt: Interrupt) -> Scene:
+    directory = private_directory(base / str(interrupt.at))
     limits = Limits(mechanism(directory), LimitPolicy(pull=1, timeout=0.001))
     return Scene(limits, mechanism(directory), interrupt)
 
@@ -57,18 +56,17 @@ def strike(base: Path, mechanism: Callable[[Path], Slots]) -> Strike:
     """
 
     def run(operation: Callable[[Scene], None], first: int = 0) -> int:
-        for at in itertools.count(1):
-            scene = scene_in(base / str(at), mechanism, Interrupt(at, first))
+        for interrupt in interrupts(first):
+            scene = scene_in(base, mechanism, interrupt)
             # To ask opens the files that stay open.
             assert [*scene.limits.holders("pull"), *scene.others.holders("pull", 1)] == []
             before = open_files()
             operation(scene)
             left = list((open_files() - before).elements())
             inside = [each for each in running.get() if each.active]
+            at = interrupt.at
             assert (at, left, scene.limits.holders("pull"), inside) == (at, [], [], [])
-            if not scene.interrupt.struck:
-                return at
-        raise AssertionError
+        return at
 
     return run
 
@@ -99,46 +97,30 @@ def test_one_while_waiting_in_a_narrowed_limit_leaves_nothing(strike: Strike) ->
 
 
 def test_one_while_a_slot_is_taken_leaves_nothing(strike: Strike) -> None:
-    def take(scene: Scene) -> None:
-        turn = scene.limits.pull("team/image")
-        with scene.interrupt:
-            turn.__enter__()
-        if not scene.interrupt.struck:
-            turn.__exit__(None, None, None)
-
-    assert strike(take) > 50
+    assert strike(lambda scene: take(scene.limits.pull("team/image"), scene.interrupt)) > 50
 
 
 def test_one_while_a_slot_is_given_back_leaves_nothing(strike: Strike) -> None:
-    def give_back(scene: Scene) -> None:
-        turn = scene.limits.pull("team/image")
-        turn.__enter__()
-        with scene.interrupt:
-            turn.__exit__(None, None, None)
+    def give_one(scene: Scene) -> None:
+        give_back(scene.limits.pull("team/image"), scene.interrupt)
 
     # But for the first place, the beginning of `__exit__`, where nobody can act yet.
-    assert strike(give_back, first=1) > 30
+    assert strike(give_one, first=1) > 30
 
 
 def test_one_while_the_first_files_are_opened_holds_up_nobody(
     base: Path, mechanism: Callable[[Path], Slots]
 ) -> None:
-    for at in itertools.count(1):
-        scene, served = scene_in(base / str(at), mechanism, Interrupt(at)), Event()
+    def serve(slots: Slots, served: Event) -> None:
+        claim = slots.claim("pull", 1, UNKNOWN_HOLDER)
+        if claim.attempt():
+            served.set()
+        claim.release()
 
-        def take(slots: Slots = scene.others, served: Event = served) -> None:
-            claim = slots.claim("pull", 1, UNKNOWN_HOLDER)
-            if claim.attempt():
-                served.set()
-            claim.release()
-
-        turn = scene.limits.pull("team/image")
-        with scene.interrupt:
-            turn.__enter__()
-        if not scene.interrupt.struck:
-            turn.__exit__(None, None, None)
-        Thread(target=take, daemon=True).start()  # a lock may be waited for without end
-        assert (at, served.wait(30)) == (at, True)
-        if not scene.interrupt.struck:
-            break
-    assert at > 50
+    for interrupt in interrupts():
+        scene, served = scene_in(base, mechanism, interrupt), Event()
+        take(scene.limits.pull("team/image"), interrupt)
+        # In a thread, as a lock may be waited for without end.
+        Thread(target=serve, args=[scene.others, served], daemon=True).start()
+        assert (interrupt.at, served.wait(30)) == (interrupt.at, True)
+    assert interrupt.at > 50

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class StopPath:
     """A way to stop a run whose tests are using the registry.
 
-    `said` must stand in the run's output; `within` is in seconds.
+    `said` must stand in the run's output.
     """
 
     name: str
@@ -31,7 +31,6 @@ class StopPath:
     fail: bool = False
     tests: int = 2
     said: tuple[str, ...] = ()
-    within: float = 30.0
     xdist_only: bool = False
 
 
@@ -133,7 +132,7 @@ def stop(path: StopPath, place: Place, *, xdist: bool, **variables: str) -> None
     path.stop(run)
     run.say()  # who is left may go on
     run.wait()
-    left = place.wait_until_empty(path.within)
+    left = place.wait_until_empty()
     assert not left, "\n".join([*left, run.output])
     missing = [text for text in path.said if text not in run.output]
     assert not missing, f"{missing} not in:\n{run.output}"
